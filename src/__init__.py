@@ -1,0 +1,1 @@
+"""A world in which agents hold scrip and compute, trade artifacts and use real tools."""

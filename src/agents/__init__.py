@@ -1,0 +1,1 @@
+"""Minds, and the one loop that lets them act."""

@@ -1,0 +1,1 @@
+"""The artifacts that are there when a world begins, one file each."""

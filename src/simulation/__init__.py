@@ -1,0 +1,1 @@
+"""Configuration, scenarios, the runner that puts everything together, and its report."""

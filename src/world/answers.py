@@ -1,0 +1,103 @@
+"""Owns what the world answers: four kinds of answer and the closed list of codes. Knows nothing else."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+
+class Code(IntEnum):
+    """Why the world said no, in order of precedence: of several reasons the lowest number is told.
+
+    Below 100 the action was refused before its frame opened; from 100 on it failed inside.
+    Whether waiting helps is told by ``retry_after_us`` of the answer, never by the code.
+    """
+
+    # Free of charge.
+    NO_STANDING = 1
+    STOPPED = 2
+    PAUSED = 3
+    ADMISSION_EXCEEDED = 4
+    # From here on the admission is charged.
+    MALFORMED = 10
+    KEY_REUSED = 11
+    NOT_FOUND = 12
+    ID_INVALID = 13
+    ID_TAKEN = 14
+    NOT_EXECUTABLE = 15
+    METHOD_UNKNOWN = 16
+    ARGUMENTS_INVALID = 17
+    CONTENT_TOO_LARGE = 18
+    DEFINITION_INVALID = 19
+    EFFECT_NOT_ALLOWED = 20
+    DEPTH_EXCEEDED = 21
+    PERMISSION_DENIED = 22
+    PRICE_ABOVE_MAX = 23
+    SCRIP_INSUFFICIENT = 24
+    COMPUTE_MAX_EXCEEDED = 25
+    QUOTA_EXCEEDED = 26
+    # Inside the frame.
+    EDIT_MISMATCH = 100
+    NOT_DELETABLE = 101
+    AMOUNT_INVALID = 102
+    CODE_RAISED = 110
+    CODE_ABORTED = 111
+    CODE_DIVERGED = 112
+    CALLS_EXCEEDED = 113
+    RESULT_TOO_LARGE = 114
+    TOOL_UNAVAILABLE = 120
+    TOOL_FAILED = 121
+    TOOL_CRASHED = 122
+    EFFECT_TIMEOUT = 123
+    EFFECT_INTERRUPTED = 124
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=0):
+    """It happened; ``result`` is any JSON value."""
+
+    result: Any = None
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=1):
+    """It did not begin. ``retry_after_us`` is the wait after which it may pass, None where waiting does not help."""
+
+    code: Code
+    detail: str
+    retry_after_us: int | None = None
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=2):
+    """It began and was charged. ``committed`` says that something done before an effect still stands."""
+
+    code: Code
+    detail: str
+    committed: bool = False
+    retry_after_us: int | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=3):
+    """It waits for an effect; the final answer comes with the settlement that names ``effect_id``."""
+
+    effect_id: str
+
+
+Answer = Done | Refused | Failed | Waiting
+
+
+class EffectResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a performer reports. It is recorded whole, so a replay needs no performer.
+
+    Attributes:
+        value: any JSON value; what the caller gets when ``code`` is None.
+        code: why it failed, or None when it is done.
+        detail: the sentence that goes with ``code``.
+        usage: measured quantities by name (``cpu_us``, ``bytes_in``, …). A name that is a held
+            resource of the request is posted at this amount instead of the hold.
+    """
+
+    value: Any = None
+    code: Code | None = None
+    detail: str = ""
+    usage: dict[str, int] = {}

@@ -1,0 +1,278 @@
+"""Owns write, edit, delete and read: what a principal does to an artifact itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from .actions import Contract, Delete, Edit, Read, Tool, Write
+from .answers import Answer, Code, Done, Failed, Refused
+from .artifact import ID_GRAMMAR, Artifact, is_id
+from .config import STORED_BYTES, Limits
+from .contracts import DELETE, READ, WRITE, check, fault_of
+from .door import decode_value, keep
+from .facts import (
+    Allocated,
+    ArtifactDeleted,
+    ArtifactWritten,
+    ContentReplaced,
+    ScripTransferred,
+)
+from .ports import Checked, CodeRunner
+from .records import BlobRef
+from .schemas import SchemaError, Validator
+from .transaction import Price, Transaction
+
+RESERVED_TYPES = ("genesis", "principal")
+CODE = "code"
+
+
+class Changes:
+    """The four actions that need no frame."""
+
+    __slots__ = ("_code", "_limits", "_prices", "_tx")
+
+    def __init__(
+        self, tx: Transaction, limits: Limits, prices: Mapping[str, Price], code: CodeRunner
+    ) -> None:
+        self._tx = tx
+        self._limits = limits
+        self._prices = prices
+        self._code = code
+
+    def find(self, id: str) -> Artifact | Refused:
+        """The artifact, or the refusal that names what is nearest."""
+        artifacts = self._tx.state.artifacts
+        artifact = artifacts.by_id.get(id)
+        if artifact is not None:
+            return artifact
+        if id in artifacts.gone:
+            return Refused(Code.NOT_FOUND, f"{id!r} was deleted; its id is not used again")
+        near = get_close_matches(id[: self._limits.id_chars_max], self._candidates(id), 1)
+        hint = f"did you mean {near[0]!r}?" if near else "genesis_store search finds artifacts"
+        return Refused(Code.NOT_FOUND, f"there is no artifact {id[:80]!r}: {hint}")
+
+    def read(self, caller: str, action: Read, depth: int) -> Answer:
+        """Answer the content; what a priced contract asks is paid in the same step."""
+        artifact = self.find(action.id)
+        if isinstance(artifact, Refused):
+            return artifact
+        price = self._prices["read"]
+        scrip = check(artifact, caller, READ)
+        if scrip is None:
+            return denied(artifact, caller, READ)
+        no = self._tx.afford(caller, scrip, price, depth)
+        if no is not None:
+            return no
+        self._tx.charge(price)
+        if scrip:
+            payee = artifact.id if artifact.standing else artifact.owner
+            self._tx.note(ScripTransferred(caller, payee, scrip))
+        return Done(artifact.content)
+
+    def write(self, caller: str, action: Write, depth: int) -> Answer:
+        """Make an artifact or replace one."""
+        artifacts = self._tx.state.artifacts
+        before = artifacts.by_id.get(action.id)
+        no = self._fault_of_write(caller, action, before)
+        if no is None and before is not None and check(before, caller, WRITE) is None:
+            no = denied(before, caller, WRITE)
+        price = self._prices["write"]
+        no = no or self._tx.afford(caller, 0, price, depth)
+        if no is not None:
+            return no
+        size = self._size(action.content) + len((action.description or "").encode())
+        room = self._room(before, size)
+        if room is not None:
+            return room
+        self._tx.charge(price)
+        self._store(before, size)
+        owner = self._owner_of_new(caller) if before is None else before.owner
+        old = before or Artifact(
+            action.id, owner, "text", "", "", Contract(), (), False, False, owner, 0, 0
+        )
+        self._tx.note(
+            ArtifactWritten(
+                action.id,
+                owner,
+                old.type if action.type is None else action.type,
+                old.description if action.description is None else action.description,
+                action.content,
+                old.contract if action.contract is None else action.contract,
+                old.interface if action.interface is None else action.interface,
+                old.standing,
+                old.loop,
+                self._tx.payer,
+                size,
+            )
+        )
+        return Done(None)
+
+    def edit(self, caller: str, action: Edit, depth: int) -> Answer:
+        """Replace one piece of text by another; what is replaced occurs exactly once."""
+        artifact = self.find(action.id)
+        if isinstance(artifact, Refused):
+            return artifact
+        if check(artifact, caller, WRITE) is None:
+            return denied(artifact, caller, WRITE)
+        price = self._prices["edit"]
+        no = self._tx.afford(caller, 0, price, depth)
+        if no is not None:
+            return no
+        text = self.text(artifact.content)
+        found = text.count(action.old) if action.old else 0
+        if found != 1:
+            self._tx.charge(price)
+            detail = f"the text to replace occurs {found} times in {artifact.id}, not once"
+            return Failed(Code.EDIT_MISMATCH, detail)
+        text = text.replace(action.old, action.new)
+        size = len(text.encode()) + len(artifact.description.encode())
+        if size > self._limits.content_bytes_max:
+            return self._too_large()
+        fault = self._check_code(text) if artifact.type == CODE else None
+        if fault is not None:
+            return Refused(Code.DEFINITION_INVALID, fault)
+        room = self._room(artifact, size)
+        if room is not None:
+            return room
+        self._tx.charge(price)
+        self._store(artifact, size)
+        content, blob = keep(text, self._limits.inline_bytes_max)
+        if blob is not None:
+            self._tx.log.put_blob(content.digest, blob)
+        self._tx.note(ContentReplaced(artifact.id, content, self._tx.payer, size))
+        return Done(None)
+
+    def delete(self, caller: str, action: Delete, depth: int) -> Answer:
+        """Delete an artifact that is nobody's holder of anything."""
+        artifact = self.find(action.id)
+        if isinstance(artifact, Refused):
+            return artifact
+        if check(artifact, caller, DELETE) is None:
+            return denied(artifact, caller, DELETE)
+        price = self._prices["delete"]
+        no = self._tx.afford(caller, 0, price, depth)
+        if no is not None:
+            return no
+        self._tx.charge(price)
+        if artifact.standing or artifact.type == "genesis":
+            detail = f"{artifact.id} is a principal or a genesis artifact: those stay"
+            return Failed(Code.NOT_DELETABLE, detail)
+        self._store(artifact, 0)
+        self._tx.note(ArtifactDeleted(artifact.id))
+        return Done(None)
+
+    def text(self, content: str | BlobRef) -> str:
+        """Content as text, wherever it is kept."""
+        if isinstance(content, BlobRef):
+            content = decode_value(self._tx.log.get_blob(content.digest))
+        assert isinstance(content, str)
+        return content
+
+    def _fault_of_write(
+        self, caller: str, action: Write, before: Artifact | None
+    ) -> Refused | None:
+        limits = self._limits
+        if before is None:
+            if action.id in self._tx.state.artifacts.gone:
+                detail = f"{action.id!r} was deleted; its id is not used again: take another"
+                return Refused(Code.ID_TAKEN, detail)
+            if not is_id(action.id, limits.id_chars_max):
+                detail = f"an id is {ID_GRAMMAR}, at most {limits.id_chars_max} characters"
+                return Refused(Code.ID_INVALID, detail)
+        elif caller != before.owner and _changes_more(action):
+            detail = f"only {before.owner}, its owner, changes more than the content of {before.id}"
+            return Refused(Code.PERMISSION_DENIED, detail)
+        fault = self._fault_of_definition(action, before)
+        return None if fault is None else Refused(Code.DEFINITION_INVALID, fault)
+
+    def _fault_of_definition(self, action: Write, before: Artifact | None) -> str | None:
+        limits = self._limits
+        if len(action.description or "") > limits.description_chars_max:
+            return f"a description has at most {limits.description_chars_max} characters"
+        old_type = "text" if before is None else before.type
+        new_type = old_type if action.type is None else action.type
+        if new_type != old_type and (new_type in RESERVED_TYPES or old_type in RESERVED_TYPES):
+            return f"an artifact of type {old_type} cannot become one of type {new_type}"
+        if not is_id(new_type, limits.id_chars_max):
+            return f"a type is {ID_GRAMMAR}"
+        if action.contract is not None:
+            fault = fault_of(action.contract, limits)
+            if fault is not None:
+                return fault
+        if action.interface and new_type != CODE:
+            return "only an artifact of type code has an interface of its own"
+        if new_type == CODE:
+            fault = self._check_code(self.text(action.content))
+            if fault is not None:
+                return fault
+        return fault_of_interface(action.interface or (), limits)
+
+    def _check_code(self, text: str) -> str | None:
+        fault = self._code.check(text)
+        self._tx.outcomes.append(Checked(fault))
+        return fault
+
+    def _too_large(self) -> Refused:
+        detail = f"content has at most {self._limits.content_bytes_max} bytes"
+        return Refused(Code.CONTENT_TOO_LARGE, detail)
+
+    def _size(self, content: str | BlobRef) -> int:
+        return len(self.text(content).encode())
+
+    def _room(self, before: Artifact | None, size: int) -> Refused | None:
+        payer = self._tx.payer
+        freed = before.stored_bytes if before is not None and before.stored_for == payer else 0
+        left = self._tx.state.resources.remaining(payer, STORED_BYTES, self._tx.state.now_us)
+        if size <= left + freed:
+            return None
+        detail = (
+            f"it takes {size} stored_bytes and {payer} has {left + freed}: delete something first"
+        )
+        return Refused(Code.QUOTA_EXCEEDED, detail)
+
+    def _store(self, before: Artifact | None, size: int) -> None:
+        note, payer = self._tx.note, self._tx.payer
+        if before is not None and before.stored_for == payer:
+            if size != before.stored_bytes:
+                note(Allocated(payer, STORED_BYTES, size - before.stored_bytes))
+            return
+        if before is not None and before.stored_bytes:
+            note(Allocated(before.stored_for, STORED_BYTES, -before.stored_bytes))
+        if size:
+            note(Allocated(payer, STORED_BYTES, size))
+
+    def _owner_of_new(self, caller: str) -> str:
+        artifact = self._tx.state.artifacts.by_id[caller]
+        return caller if artifact.standing else artifact.owner
+
+    def _candidates(self, id: str) -> list[str]:
+        catalog = self._tx.state.artifacts.catalog
+        return catalog.page("all", id[:1], 100) + catalog.page("all", id[:3], 100)
+
+
+def denied(artifact: Artifact, caller: str, what: str) -> Refused:
+    """The refusal of a contract."""
+    detail = f"the contract {artifact.contract.id} of {artifact.id} does not let {caller} {what} it"
+    return Refused(Code.PERMISSION_DENIED, detail)
+
+
+def fault_of_interface(interface: tuple[Tool, ...], limits: Limits) -> str | None:
+    """What is wrong with an interface, or None."""
+    if len(interface) > limits.tools_max:
+        return f"an interface has at most {limits.tools_max} methods"
+    names = [tool.name for tool in interface]
+    if len(set(names)) < len(names):
+        return "the methods of an interface have different names"
+    for tool in interface:
+        try:
+            Validator(tool.input_schema, limits)
+            if tool.output_schema is not None:
+                Validator(tool.output_schema, limits)
+        except SchemaError as error:
+            return f"the schema of {tool.name[:80]!r}: {error}"
+    return None
+
+
+def _changes_more(action: Write) -> bool:
+    return (action.description, action.type, action.contract, action.interface) != (None,) * 4

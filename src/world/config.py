@@ -1,0 +1,119 @@
+"""Owns the numbers and the first inhabitants of a world: part of its first record, so a log explains itself."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .actions import Contract
+
+COMPUTE = "compute"
+STORED_BYTES = "stored_bytes"
+GENESIS = "genesis"
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """A metered resource.
+
+    Attributes:
+        kind: ``renewable`` (a limit in every rolling window), ``depletable`` or ``allocatable``.
+        window_us: length of the window; only for renewable ones.
+    """
+
+    kind: str
+    window_us: int = 0
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What one call of a method costs.
+
+    Attributes:
+        resources: amounts by resource, paid by the principal at the root of the frames.
+        price_scrip: paid by the immediate caller to the owner of the artifact.
+        latency_us: the modelled time that an effect takes on the virtual clock.
+        timeout_us: when an effect times out, after its request.
+        result_bytes_max: the largest result that an effect may have, encoded.
+        repeatable: whether an effect may be performed again after a crash.
+    """
+
+    resources: dict[str, int] = {}
+    price_scrip: int = 0
+    latency_us: int = 500_000
+    timeout_us: int = 30_000_000
+    result_bytes_max: int = 4_000_000
+    repeatable: bool = False
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """A limit on everything. Bytes are encoded bytes, except for content (UTF-8)."""
+
+    action_bytes_max: int = 262_144
+    content_bytes_max: int = 1_000_000
+    args_depth_max: int = 16
+    inline_bytes_max: int = 1_024
+    id_chars_max: int = 64
+    description_chars_max: int = 400
+    tools_max: int = 64
+    members_max: int = 1_000
+    schema_nodes_max: int = 2_000
+    frame_depth_max: int = 16
+    calls_max: int = 1_000
+    compute_max: int = 1_000
+    watch_max: int = 16
+    keys_max: int = 256
+    page_max: int = 100
+    signals_max: int = 16
+
+
+class PrincipalSpec(msgspec.Struct, frozen=True):
+    """A principal of the first record: scrip and quotas that it begins with."""
+
+    id: str
+    scrip: int = 0
+    quotas: dict[str, int] = {}
+    loop: bool = False
+    content: str = ""
+    description: str = ""
+
+
+class ArtifactSpec(msgspec.Struct, frozen=True):
+    """An artifact of the first record."""
+
+    id: str
+    owner: str
+    content: str = ""
+    type: str = "text"
+    description: str = ""
+    contract: Contract = Contract()
+
+
+class WorldConfig(msgspec.Struct, frozen=True):
+    """Everything that decides what a world answers, besides its inputs.
+
+    Attributes:
+        seed: what all chance comes from.
+        admission_compute: charged for every action that is looked at.
+        actions: the cost of read, write, edit and delete, by name.
+        costs: the cost of methods, by artifact and method; method ``*`` is the artifact's default.
+        method_cost: the cost of a method that ``costs`` does not name.
+        call_back_compute: charged for each call back of agent-written code, besides the action's cost.
+        refunded: names of the failure codes of effects whose held quota is given back.
+        pace_us: the time between two steps of a loop.
+    """
+
+    seed: int = 0
+    admission_compute: int = 1
+    actions: dict[str, Cost] = {}
+    costs: dict[str, dict[str, Cost]] = {}
+    method_cost: Cost = msgspec.field(default_factory=lambda: Cost({COMPUTE: 1}))
+    call_back_compute: int = 1
+    refunded: tuple[str, ...] = ("TOOL_UNAVAILABLE", "EFFECT_INTERRUPTED")
+    pace_us: int = 100_000
+    resources: dict[str, Resource] = msgspec.field(
+        default_factory=lambda: {
+            COMPUTE: Resource("renewable", 60_000_000),
+            STORED_BYTES: Resource("allocatable"),
+        }
+    )
+    limits: Limits = Limits()
+    principals: tuple[PrincipalSpec, ...] = ()
+    artifacts: tuple[ArtifactSpec, ...] = ()

@@ -1,0 +1,194 @@
+"""Owns the way in: an action is checked, normalised, bounded and encoded once; that encoding is recorded.
+
+Normal form: JSON values; integers of 64 bits; finite numbers, whole ones as integers (as canonical
+JSON writes them); no lone surrogates; limited depth and size. What comes out shares nothing with
+what went in.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from .actions import Envelope, Invoke, Sleep, Write
+from .answers import Code, EffectResult
+from .config import Limits
+from .records import ENCODER, ENVELOPES, RESULTS, VALUES, BlobRef, Malformed, digest_of
+
+INT_MAX = 2**63 - 1
+INT_MIN = -(2**63)
+_WHOLE_MAX = 2.0**53
+_UNFIT = (
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    UnicodeError,
+    msgspec.ValidationError,
+)
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A normalised action: ``raw`` is its encoding, ``blob`` large content that ``raw`` names by hash."""
+
+    envelope: Envelope
+    raw: bytes
+    blob: bytes | None = None
+
+
+def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
+    """Normalise an action, or say why it cannot be kept."""
+    blob = None
+    try:
+        action = envelope.action
+        if isinstance(action, Write):
+            if type(action.content) is not str:
+                return _no(envelope, Code.MALFORMED, "content is text")
+            if len(action.content) > limits.content_bytes_max:
+                return _too_large(envelope, limits)
+            if len(action.content) * 4 > limits.inline_bytes_max:
+                content = ENCODER.encode(action.content)
+                if len(content) > limits.inline_bytes_max:
+                    if len(action.content.encode()) > limits.content_bytes_max:
+                        return _too_large(envelope, limits)
+                    blob = content
+                    action = msgspec.structs.replace(action, content=BlobRef(digest_of(blob)))
+                    envelope = msgspec.structs.replace(envelope, action=action)
+        if len(envelope.idempotency_key or "") > limits.id_chars_max:
+            return _no(envelope, Code.MALFORMED, "an idempotency key is too long")
+        raw = ENCODER.encode(envelope)
+        if len(raw) > limits.action_bytes_max:
+            detail = f"an action has at most {limits.action_bytes_max} bytes, not {len(raw)}"
+            return _no(envelope, Code.CONTENT_TOO_LARGE, detail)
+        envelope = ENVELOPES.decode(raw)
+        action = envelope.action
+        if isinstance(action, Invoke):
+            if not _is_flat(action.args):
+                changed = _normalise(action.args, limits.args_depth_max)
+                raw = ENCODER.encode(envelope) if changed else raw
+        elif isinstance(action, Write):
+            for tool in action.interface or ():
+                for schema in (tool.input_schema, tool.output_schema):
+                    _normalise(schema, limits.args_depth_max * 2)
+            raw = ENCODER.encode(envelope)
+        elif isinstance(action, Sleep) and len(action.watch) > limits.watch_max:
+            return _no(envelope, Code.MALFORMED, f"at most {limits.watch_max} ids can be watched")
+    except _UNFIT as error:
+        return _no(envelope, Code.MALFORMED, f"not an action: {_reason(error)}")
+    return Entry(envelope, raw, blob)
+
+
+def reenter(envelope: Envelope, raw: bytes, limits: Limits) -> Entry:
+    """An action as a record holds it, taken again; its large content stays a hash.
+
+    Raises:
+        ValueError: it is not in normal form, so no door let it in.
+    """
+    action = envelope.action
+    if isinstance(action, Invoke) and not _is_flat(action.args):
+        if _normalise(action.args, limits.args_depth_max):
+            raise ValueError("its arguments are not in normal form")
+    return Entry(envelope, raw)
+
+
+def enter_result(result: EffectResult, bytes_max: int) -> EffectResult:
+    """Normalise the result of an effect; one that cannot be kept becomes a failure that says so."""
+    try:
+        raw = ENCODER.encode(result)
+        if len(raw) > bytes_max:
+            detail = f"the answer has {len(raw)} bytes, more than the {bytes_max} that are allowed"
+            return EffectResult(None, Code.RESULT_TOO_LARGE, detail, result.usage)
+        result = RESULTS.decode(raw)
+        if any(not 0 <= used <= INT_MAX for used in result.usage.values()):
+            return EffectResult(None, Code.TOOL_FAILED, "the answer tells an impossible usage")
+        holder = [result.value]
+        _normalise(holder, 64)
+        return EffectResult(holder[0], result.code, result.detail, result.usage)
+    except _UNFIT as error:
+        return EffectResult(None, Code.TOOL_FAILED, f"the answer is not JSON: {_reason(error)}")
+
+
+def keep(value: Any, inline_bytes_max: int) -> tuple[Any, bytes | None]:
+    """The form of a value in a record, and its encoding where that is only the hash."""
+    if value is None or type(value) is int:
+        return value, None
+    data = ENCODER.encode(value)
+    if len(data) <= inline_bytes_max:
+        return value, None
+    return BlobRef(digest_of(data)), data
+
+
+def decode_value(data: bytes) -> Any:
+    """The value of a blob."""
+    return VALUES.decode(data)
+
+
+def _no(envelope: Envelope, code: Code, detail: str) -> Malformed:
+    principal = envelope.principal
+    known = type(principal) is str and len(principal) <= 256 and principal.isascii()
+    return Malformed(principal if known else "", code, detail)
+
+
+def _too_large(envelope: Envelope, limits: Limits) -> Malformed:
+    detail = (
+        f"content has at most {limits.content_bytes_max} bytes: split it over several artifacts"
+    )
+    return _no(envelope, Code.CONTENT_TOO_LARGE, detail)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, UnicodeError):
+        return "its text holds a lone surrogate"
+    return text[0][:200] if text else type(error).__name__
+
+
+def _is_flat(args: dict[str, Any]) -> bool:
+    for value in args.values():
+        kind = type(value)
+        if kind is int:
+            if value > INT_MAX:
+                return False
+        elif kind is not str and kind is not bool and value is not None:
+            return False
+    return True
+
+
+def _normalise(node: Any, levels: int) -> bool:
+    """Bring a decoded value into normal form, in place; says whether anything changed.
+
+    Raises:
+        ValueError: it cannot be brought into normal form.
+    """
+    if levels < 0:
+        raise ValueError("it is nested too deep")
+    items: Any
+    if isinstance(node, dict):
+        items = list(node.items())
+    elif isinstance(node, list):
+        items = enumerate(node)
+    else:
+        return False
+    changed = False
+    for key, value in items:
+        kind = type(value)
+        if isinstance(node, dict) and type(key) is not str:
+            raise ValueError("the names in an object are text")
+        if kind is float:
+            if not isfinite(value):
+                raise ValueError("a number is finite")
+            if value.is_integer() and abs(value) <= _WHOLE_MAX:
+                node[key] = int(value)
+                changed = True
+        elif kind is int:
+            if not INT_MIN <= value <= INT_MAX:
+                raise ValueError("an integer has at most 64 bits")
+        elif kind is dict or kind is list:
+            changed |= _normalise(value, levels - 1)
+        elif kind is not str and kind is not bool and value is not None:
+            raise ValueError(f"{kind.__name__} is not JSON")
+    return changed

@@ -1,0 +1,451 @@
+"""Owns invoke: what is found, asked, held and run; and the frames of agent-written code.
+
+A method is one of three kinds. A plain one runs its handler here. One with an effect holds its
+cost and asks for the effect. One of agent-written code opens a frame, in which every call back
+is an action of the artifact, one level deeper. A frame that waits keeps no interpreter: it is run
+again with the answers recorded so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from .actions import Delete, Edit, Envelope, Invoke, Read, Sleep, Stop, Tool, Write
+from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
+from .artifact import Artifact
+from .changes import CODE, Changes, denied
+from .config import Cost, WorldConfig
+from .contracts import INVOKE, check
+from .door import decode_value, enter, enter_result, keep
+from .facts import EffectRequested, ParkedFrame, ResourceHeld, ScripHeld, ScripPosted, ScripReleased
+from .natives import Context, Effect, Method, Native
+from .ports import Abort, CallBack, CodeCall, CodeRunner, Diverge, Outcome, Raise, Return
+from .records import BlobRef, Malformed, digest_of
+from .schemas import Validator
+from .transaction import Price, Transaction
+
+
+class Invocable:
+    """A method of an artifact, ready to be invoked; ``method`` is None for agent-written code."""
+
+    __slots__ = ("is_valid", "method", "price", "validator")
+
+    def __init__(self, method: Method | None, validator: Validator, price: Price) -> None:
+        self.method = method
+        self.validator = validator
+        self.is_valid = validator.is_valid
+        self.price = price
+
+
+class Frame:
+    """A call of agent-written code that is open."""
+
+    __slots__ = ("call", "parked", "trace", "waits")
+
+    def __init__(self, parked: ParkedFrame, waits: bool) -> None:
+        self.parked = parked
+        self.waits = waits
+        self.trace = list(parked.trace)
+        self.call: CallBack | None = parked.asked
+
+    def park(self) -> ParkedFrame:
+        """What is kept while it waits."""
+        p = self.parked
+        return ParkedFrame(
+            p.artifact,
+            p.code,
+            p.method,
+            p.args,
+            p.caller,
+            p.price_hold,
+            p.payee,
+            p.price_scrip,
+            tuple(self.trace),
+            self.call,
+        )
+
+
+class Invocations:
+    """Performs the actions of one transaction after the other."""
+
+    __slots__ = (
+        "_changes",
+        "_code",
+        "_compiled",
+        "_config",
+        "_frames",
+        "_natives",
+        "_tx",
+        "context",
+    )
+
+    def __init__(
+        self,
+        tx: Transaction,
+        config: WorldConfig,
+        natives: Mapping[str, Native],
+        code: CodeRunner,
+    ) -> None:
+        actions = {"read": Cost(), "write": Cost(), "edit": Cost(), "delete": Cost()}
+        prices = {name: Price(cost) for name, cost in (actions | config.actions).items()}
+        self._tx = tx
+        self._config = config
+        self._natives = natives
+        self._code = code
+        self._changes = Changes(tx, config.limits, prices, code)
+        self._compiled: dict[str, tuple[tuple[Tool, ...], dict[str, Invocable]]] = {}
+        self._frames: list[Frame] = []
+        self.context = Context(tx.state, config, natives, tx.log, tx.note, self.cost)
+
+    def cost(self, artifact: str, method: str) -> Cost:
+        """What a call of a method costs by configuration."""
+        costs = self._config.costs.get(artifact, {})
+        return costs.get(method) or costs.get("*") or self._config.method_cost
+
+    def act(self, caller: str, action: Any, depth: int = 0, waits: bool = True) -> Answer:
+        """Perform one action for its immediate caller."""
+        kind = type(action)
+        if kind is Invoke:
+            return self._invoke(caller, action, depth, waits)
+        if kind is Read:
+            return self._changes.read(caller, action, depth)
+        if kind is Write:
+            return self._changes.write(caller, action, depth)
+        if kind is Edit:
+            return self._changes.edit(caller, action, depth)
+        assert kind is Delete, kind
+        return self._changes.delete(caller, action, depth)
+
+    def resolve(self, answer: Answer) -> Answer:
+        """The answer as its receiver gets it: large content in full."""
+        if isinstance(answer, Done) and isinstance(answer.result, BlobRef):
+            return Done(self.value(answer.result))
+        return answer
+
+    def value(self, kept: Any) -> Any:
+        """A value that is kept, in full."""
+        if isinstance(kept, BlobRef):
+            return decode_value(self._tx.log.get_blob(kept.digest))
+        return kept
+
+    def kept(self, answer: Answer) -> Answer:
+        """The answer as a record holds it: large content by its hash."""
+        if isinstance(answer, Done):
+            value, blob = keep(answer.result, self._config.limits.inline_bytes_max)
+            if blob is not None:
+                self._tx.log.put_blob(value.digest, blob)
+                return Done(value)
+        return answer
+
+    def _methods(self, artifact: Artifact) -> dict[str, Invocable]:
+        compiled = self._compiled.get(artifact.id)
+        if compiled is not None and compiled[0] is artifact.interface:
+            return compiled[1]
+        methods: dict[str, Invocable] = {}
+        for tool in artifact.interface if artifact.can_execute else ():
+            method = None if artifact.type == CODE else self._native(artifact.id, tool)
+            validator = Validator(tool.input_schema, self._config.limits)
+            price = Price(self.cost(artifact.id, tool.name))
+            methods[tool.name] = Invocable(method, validator, price)
+        self._compiled[artifact.id] = (artifact.interface, methods)
+        return methods
+
+    def _native(self, id: str, tool: Tool) -> Method:
+        native = self._natives[id]
+        method = native.methods.get(tool.name)
+        if method is not None:
+            return method
+        assert native.discovered is not None, tool.name
+        return native.discovered(tool)
+
+    def _invoke(self, caller: str, action: Invoke, depth: int, waits: bool) -> Answer:
+        tx = self._tx
+        artifact = self._changes.find(action.id)
+        if isinstance(artifact, Refused):
+            return artifact
+        methods = self._methods(artifact)
+        invocable = methods.get(action.method)
+        if invocable is None:
+            return _no_method(artifact, action.method, methods)
+        if not invocable.is_valid(action.args):
+            why = invocable.validator.explain(action.args)
+            how = f"genesis_store interface shows how {artifact.id} {action.method} is invoked"
+            return Refused(Code.ARGUMENTS_INVALID, f"{why}: {how}")
+        method = invocable.method
+        if method is not None and method.effect and not waits:
+            detail = f"{artifact.id} {action.method} has an effect: call it with waits: true"
+            return Refused(Code.EFFECT_NOT_ALLOWED, detail)
+        if depth > self._config.limits.frame_depth_max:
+            detail = f"frames are at most {self._config.limits.frame_depth_max} deep"
+            return Refused(Code.DEPTH_EXCEEDED, detail)
+        scrip = check(artifact, caller, INVOKE)
+        if scrip is None:
+            return denied(artifact, caller, INVOKE)
+        if caller != artifact.owner:
+            scrip += invocable.price.scrip
+        no = tx.afford(caller, scrip, invocable.price, depth)
+        if no is not None:
+            return no
+        hold = 0
+        if method is not None and method.effect:
+            return self._request(caller, artifact, action, invocable, scrip)
+        tx.charge(invocable.price)
+        payee = artifact.id if artifact.standing else artifact.owner
+        if scrip:
+            hold = tx.next_hold()
+            tx.note(ScripHeld(hold, caller, scrip))
+        if method is None:
+            parked = ParkedFrame(
+                action.id, artifact.content, action.method, action.args, caller, hold, payee, scrip
+            )
+            return self._open(Frame(parked, waits), depth)
+        mark = len(tx.facts)
+        context = self.context
+        context.caller = caller
+        context.payer = tx.payer
+        context.artifact = action.id
+        answer = method.handler(context, action.args)
+        assert not isinstance(answer, Effect), action
+        if hold or isinstance(answer, Failed):
+            self._close(answer, mark, hold, payee, scrip)
+        return answer
+
+    def _close(self, answer: Answer, mark: int, hold: int, payee: str, scrip: int) -> None:
+        """Pay for what is done; undo and void what failed."""
+        if isinstance(answer, Done):
+            if hold:
+                self._tx.note(ScripPosted(hold, payee, scrip))
+            return
+        self._tx.rollback(mark)
+        if hold:
+            self._tx.note(ScripReleased(hold, "void"))
+
+    def _request(
+        self, caller: str, artifact: Artifact, action: Invoke, invocable: Invocable, scrip: int
+    ) -> Answer:
+        """Hold what an effect costs and ask for it. From here on, what was done before stands."""
+        tx, state, context = self._tx, self._tx.state, self.context
+        method = invocable.method
+        assert method is not None
+        context.caller, context.payer, context.artifact = caller, tx.payer, artifact.id
+        mark = tx.mark()
+        effect = method.handler(context, action.args)
+        if not isinstance(effect, Effect):
+            assert isinstance(effect, Failed), action
+            tx.rollback(mark)
+            tx.charge(invocable.price)
+            return effect
+        price, cost = invocable.price, invocable.price.cost
+        resource_hold = price_hold = frame_hold = 0
+        if price.amounts:
+            resource_hold = tx.next_hold()
+            tx.note(ResourceHeld(resource_hold, tx.payer, price.amounts))
+            tx.compute_left -= price.compute
+        if scrip:
+            price_hold = tx.next_hold()
+            tx.note(ScripHeld(price_hold, caller, scrip))
+        if self._frames and tx.compute_left > 0:
+            frame_hold = tx.next_hold()
+            tx.note(ResourceHeld(frame_hold, tx.payer, {"compute": tx.compute_left}))
+        id = f"{state.seq}.{len(tx.requests)}"
+        payload, blob = keep(effect.payload, self._config.limits.inline_bytes_max)
+        if blob is not None:
+            tx.log.put_blob(payload.digest, blob)
+        request = EffectRequested(
+            id,
+            tx.origin or id,
+            tx.payer,
+            tx.key,
+            artifact.id,
+            action.method,
+            caller,
+            effect.performer,
+            payload,
+            state.now_us,
+            state.now_us + cost.latency_us,
+            state.now_us + cost.timeout_us,
+            cost.result_bytes_max,
+            cost.repeatable,
+            resource_hold,
+            price_hold,
+            artifact.id if artifact.standing else artifact.owner,
+            scrip,
+            frame_hold,
+            tuple(frame.park() for frame in self._frames),
+        )
+        tx.note(request)
+        tx.requests.append(request)
+        return Waiting(id)
+
+    def settled(self, effect: EffectRequested, result: EffectResult) -> Answer:
+        """The answer to an effect itself, by its method; pays or voids its price."""
+        tx, context = self._tx, self.context
+        mark = tx.mark()
+        answer: Answer
+        if result.code is not None:
+            answer = Failed(result.code, result.detail)
+        else:
+            artifact = tx.state.artifacts.by_id[effect.artifact]
+            invocable = self._methods(artifact).get(effect.method)
+            method = None if invocable is None else invocable.method
+            if method is None or method.settled is None:
+                answer = Done(result.value)
+            else:
+                context.caller, context.payer = effect.caller, effect.principal
+                context.artifact = effect.artifact
+                answer = method.settled(context, self.value(effect.payload), result)
+        self._close(answer, mark, effect.price_hold, effect.payee, effect.price_scrip)
+        return answer
+
+    def resume(self, frames: tuple[ParkedFrame, ...], answer: Answer) -> Answer:
+        """Run the waiting frames again, the innermost first, each with the answer from below."""
+        mark = self._tx.mark()
+        for depth in range(len(frames) - 1, -1, -1):
+            frame = Frame(frames[depth], True)
+            self._frames = [Frame(outer, True) for outer in frames[:depth]]
+            answer = self._open(frame, depth, answer, mark)
+            if isinstance(answer, Waiting):
+                break
+            if not isinstance(answer, Done):
+                self._void(frames[depth:])
+        self._frames = []
+        return answer
+
+    def _void(self, frames: tuple[ParkedFrame, ...]) -> None:
+        holds = self._tx.state.ledger.holds
+        for frame in frames:
+            if frame.price_hold in holds:
+                self._tx.note(ScripReleased(frame.price_hold, "void"))
+
+    def _open(
+        self, frame: Frame, depth: int, waited: Answer | None = None, mark: int | None = None
+    ) -> Answer:
+        """Run a frame to its end, or until it waits."""
+        resumed = waited is not None
+        parked = frame.parked
+        if mark is None:
+            mark = self._tx.mark()
+        self._frames.append(frame)
+        answer = self._run(frame, depth, waited)
+        self._frames.pop()
+        if isinstance(answer, Waiting):
+            return answer
+        if isinstance(answer, Failed) and resumed:
+            answer = Failed(answer.code, answer.detail, True, answer.retry_after_us)
+        hold = parked.price_hold
+        if not isinstance(answer, Done) and resumed:
+            self._tx.rollback(mark)
+            return answer
+        self._close(answer, mark, hold, parked.payee, parked.price_scrip)
+        return answer
+
+    def _run(self, frame: Frame, depth: int, waited: Answer | None) -> Answer:
+        parked = frame.parked
+        call = CodeCall(
+            self._changes.text(parked.code),
+            parked.artifact,
+            parked.method,
+            parked.args,
+            parked.caller,
+            self._tx.state.now_us,
+            f"{self._config.seed}/{parked.artifact}",
+            tuple((self._in_full(asked), self.resolve(given)) for asked, given in frame.trace),
+        )
+        session, outcome = self._code.start(call)
+        outcome = self._outcome(parked.artifact, outcome)
+        if waited is not None:
+            if outcome != frame.call:
+                session.close()
+                return Failed(Code.CODE_DIVERGED, "run again, the code asked something else")
+            outcome = self._answer(frame, session, outcome, waited)
+        while isinstance(outcome, CallBack):
+            if len(frame.trace) >= self._config.limits.calls_max:
+                outcome = Abort(f"a frame calls back at most {self._config.limits.calls_max} times")
+                break
+            if self._config.call_back_compute > self._tx.compute_left:
+                session.close()
+                no = self._tx.short_of("compute", self._config.call_back_compute)
+                return Failed(no.code, no.detail, retry_after_us=no.retry_after_us)
+            self._tx.compute(self._config.call_back_compute)
+            frame.call = outcome
+            waits = frame.waits and outcome.waits
+            answer = self._call_back(parked.artifact, outcome.action, depth + 1, waits)
+            if isinstance(answer, Waiting):
+                session.close()
+                return answer
+            outcome = self._answer(frame, session, outcome, answer)
+        session.close()
+        return _end(outcome)
+
+    def _call_back(self, artifact: str, action: Any, depth: int, waits: bool) -> Answer:
+        if artifact not in self._tx.state.artifacts.by_id:
+            return Refused(
+                Code.NOT_FOUND, f"{artifact} was deleted while it ran: it can only return"
+            )
+        return self.act(artifact, action, depth, waits)
+
+    def _answer(self, frame: Frame, session: Any, asked: Outcome, answer: Answer) -> Outcome:
+        assert isinstance(asked, CallBack)
+        frame.trace.append((asked, self.kept(answer)))
+        frame.call = None
+        return self._outcome(frame.parked.artifact, session.resume(self.resolve(answer)))
+
+    def _in_full(self, asked: CallBack) -> CallBack:
+        action = asked.action
+        if isinstance(action, Write) and isinstance(action.content, BlobRef):
+            text = self._changes.text(action.content)
+            return CallBack(msgspec.structs.replace(action, content=text), asked.waits)
+        return asked
+
+    def _outcome(self, caller: str, outcome: Outcome) -> Outcome:
+        """Normalise what the runner answered, and note it for the record."""
+        if isinstance(outcome, CallBack):
+            outcome = self._in_full(outcome)
+            entry = enter(Envelope(caller, outcome.action), self._config.limits)
+            if isinstance(entry, Malformed):
+                outcome = Abort(entry.detail)
+            else:
+                action = entry.envelope.action
+                assert not isinstance(action, Sleep) and not isinstance(action, Stop), (
+                    "code has no loop"
+                )
+                if entry.blob is not None:
+                    self._tx.log.put_blob(digest_of(entry.blob), entry.blob)
+                outcome = CallBack(action, outcome.waits)
+        elif isinstance(outcome, Return):
+            result = enter_result(
+                EffectResult(outcome.value), self._config.limits.content_bytes_max
+            )
+            if result.code is not None:
+                outcome = Abort(result.detail)
+            else:
+                kept = self.kept(Done(result.value))
+                assert isinstance(kept, Done)
+                outcome = Return(kept.result)
+        self._tx.outcomes.append(outcome)
+        return outcome
+
+
+def _end(outcome: Outcome) -> Answer:
+    if isinstance(outcome, Return):
+        return Done(outcome.value)
+    if isinstance(outcome, Raise):
+        return Failed(Code.CODE_RAISED, outcome.detail)
+    if isinstance(outcome, Diverge):
+        return Failed(Code.CODE_DIVERGED, f"run again, step {outcome.step} asked something else")
+    assert isinstance(outcome, Abort)
+    return Failed(Code.CODE_ABORTED, outcome.detail)
+
+
+def _no_method(artifact: Artifact, name: str, methods: Mapping[str, Any]) -> Refused:
+    if not artifact.can_execute:
+        detail = f"{artifact.id} is of type {artifact.type} and has no methods: read it"
+        return Refused(Code.NOT_EXECUTABLE, detail)
+    near = get_close_matches(name[:64], methods, 1)
+    known = ", ".join(list(methods)[:20]) or "none yet"
+    hint = f"did you mean {near[0]}?" if near else f"it has {known}"
+    return Refused(Code.METHOD_UNKNOWN, f"{artifact.id} has no method {name[:64]!r}: {hint}")

@@ -1,0 +1,391 @@
+"""Owns the ways in. From an input to the new state, this file reads top to bottom.
+
+    input → admit → decide → facts → record → log → (effects) → result = the next input
+
+``apply``, ``settle``, ``operate`` and ``advance`` are the only ways in. The kernel performs no
+effect, reads no clock and draws no chance: time comes in, effects go out as requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from .actions import Envelope, Sleep, Stop
+from .answers import Answer, Code, Done, EffectResult, Refused
+from .config import COMPUTE, WorldConfig
+from .door import Entry, enter, enter_result, keep
+from .facts import (
+    EffectRequested,
+    EffectSettled,
+    KeyRemembered,
+    Overran,
+    ResourcePosted,
+    ScripReleased,
+    Slept,
+    Stopped,
+    Woke,
+)
+from .founding import found
+from .invocation import Invocations
+from .natives import Native
+from .operation import operate
+from .ports import CodeRunner, EventLog
+from .records import (
+    ENCODER,
+    FORMAT,
+    NO_RECORD,
+    Advance,
+    Begin,
+    Command,
+    Malformed,
+    Operate,
+    RawRecord,
+    Settle,
+    chain,
+    digest_of,
+)
+from .state import State
+from .touch import ids_of
+from .transaction import Transaction
+
+_ADVANCE = ENCODER.encode(Advance())
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What a settlement meant for the principal that waits for ``effect_id``."""
+
+    principal: str
+    effect_id: str
+    answer: Answer
+
+
+class EffectRequest(msgspec.Struct, frozen=True):
+    """An effect for a performer; may be performed once its record is durable.
+
+    Attributes:
+        key: the idempotency key; equal for equal logs, different for forks.
+        due_us, deadline_us: world time of its settlement on the virtual clock, and of its time-out.
+    """
+
+    id: str
+    key: str
+    principal: str
+    artifact: str
+    method: str
+    performer: str
+    payload: object
+    requested_us: int
+    due_us: int
+    deadline_us: int
+    result_bytes_max: int
+    repeatable: bool
+
+
+class World:
+    """A world: its state, and the only ways in.
+
+    Make one with ``begin`` or with ``replay.restore``. Not thread-safe. An answer is never an
+    exception; one that leaves here is a fault of the host or a broken invariant.
+
+    Attributes:
+        state: the fold of the log; for reading.
+        unknown_settlements: results for effects that nobody waits for, counted and not logged.
+    """
+
+    __slots__ = (
+        "_actions",
+        "_seal",
+        "_tx",
+        "config",
+        "limits",
+        "log",
+        "natives",
+        "requests",
+        "state",
+        "unknown_settlements",
+    )
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        natives: Mapping[str, Native],
+        log: EventLog,
+        code: CodeRunner,
+        state: State,
+        seal: Callable[[bytes, bytes], bytes] = chain,
+    ) -> None:
+        self.config = config
+        self.limits = config.limits
+        self.natives = natives
+        self.log = log
+        self.state = state
+        self._seal = seal
+        self.requests: list[EffectRequest] = []
+        self.unknown_settlements = 0
+        self._tx = Transaction(state, log)
+        self._actions = Invocations(self._tx, config, natives, code)
+
+    @classmethod
+    def begin(
+        cls,
+        config: WorldConfig,
+        natives: Mapping[str, Native],
+        log: EventLog,
+        code: CodeRunner,
+        code_version: str,
+        seal: Callable[[bytes, bytes], bytes] = chain,
+    ) -> World:
+        """Make a new world; writes the first record.
+
+        Raises:
+            ValueError: the configuration contradicts itself; its text says where.
+        """
+        world = cls(config, natives, log, code, State(config), seal)
+        world.state.head = NO_RECORD
+        world._start("", 0)
+        found(world._tx.note, log, config, natives)
+        begin = Begin(FORMAT, code_version, config)
+        world._record(ENCODER.encode(begin), None, None)
+        return world
+
+    def apply(self, envelope: Envelope, now_us: int) -> Answer:
+        """Take one action of a principal at ``now_us``, never before the last input.
+
+        Returns:
+            ``Done``; ``Refused``, where nothing happened and at most the admission is charged;
+            ``Failed``, where it is charged in full and undone up to its last effect; or ``Waiting``.
+        """
+        return self.take(enter(envelope, self.limits), now_us)
+
+    def take(self, entry: Entry | Malformed, now_us: int) -> Answer:
+        """Take what came through the door; ``apply`` in two steps, for replay."""
+        raw = ENCODER.encode(entry) if isinstance(entry, Malformed) else entry.raw
+        principal = entry.principal if isinstance(entry, Malformed) else entry.envelope.principal
+        self._start(principal, now_us)
+        answer: Answer | None = self._turn_away(principal)
+        if (
+            answer is None
+            and isinstance(entry, Entry)
+            and isinstance(entry.envelope.action, Sleep | Stop)
+        ):
+            answer = self._rest(principal, entry.envelope.action)
+        elif answer is None:
+            answer = self._admit(principal, entry)
+        if isinstance(entry, Entry) and entry.blob is not None:
+            if isinstance(answer, Refused) and answer.code <= Code.ADMISSION_EXCEEDED:
+                raw = ENCODER.encode(Malformed(principal, answer.code, "its content was not kept"))
+            else:
+                self.log.put_blob(digest_of(entry.blob), entry.blob)
+        self._record(raw, answer, None)
+        return self._actions.resolve(answer)
+
+    def settle(self, effect_id: str, result: EffectResult, now_us: int) -> Settled | None:
+        """Take the result of an effect; None when nobody waits for it (counted, not logged)."""
+        effect = self.state.effects.get(effect_id)
+        if effect is None:
+            self.unknown_settlements += 1
+            return None
+        result = enter_result(result, effect.result_bytes_max)
+        value, blob = keep(result.value, self.limits.inline_bytes_max)
+        if blob is not None:
+            self.log.put_blob(value.digest, blob)
+        recorded = EffectResult(value, result.code, result.detail, result.usage)
+        raw = ENCODER.encode(Settle(effect_id, recorded))
+        self._start(effect.principal, now_us)
+        tx, actions = self._tx, self._actions
+        tx.key, tx.origin = effect.key, effect.origin
+        tx.note(EffectSettled(effect_id))
+        self._post_resources(effect, result)
+        answer = actions.settled(effect, result)
+        if effect.frames:
+            answer = actions.resume(effect.frames, actions.kept(answer))
+            tx.post_uses()
+        answer = actions.kept(answer)
+        if effect.key is not None:
+            remembered = self.state.keys.get(effect.principal, {}).get(effect.key)
+            if remembered is not None:
+                tx.note(msgspec.structs.replace(remembered, answer=answer))
+        self._record(raw, answer, int(effect_id.partition(".")[0]))
+        return Settled(effect.principal, effect.origin, actions.resolve(answer))
+
+    def operate(self, command: Command, now_us: int) -> Answer:
+        """Take an operator's command; refused when it names what is not there."""
+        self._start("", now_us)
+        answer = operate(self._tx.note, self.state, self.limits, command)
+        self._record(ENCODER.encode(Operate(command)), answer, None)
+        return answer
+
+    def advance(self, now_us: int) -> None:
+        """Let time pass: wake sleepers that are due, expire holds. Not logged where nothing is due."""
+        _, sleepers, holds = self.state.agenda.due(now_us, self.state.ledger.holds)
+        if not sleepers and not holds:
+            return
+        self._start("", now_us)
+        for principal in sleepers:
+            self._tx.note(Woke(principal))
+        for hold in holds:
+            self._tx.note(ScripReleased(hold, "expired"))
+        self._record(_ADVANCE, None, None)
+
+    def next_due_us(self) -> int | None:
+        """When the world has something to do by itself: a loop, a sleeper, a hold. None is never."""
+        return self.state.agenda.next_us(self.state.ledger.holds)
+
+    def due(self, now_us: int) -> list[str]:
+        """The loops that are due by ``now_us``, by name; call ``advance`` first."""
+        return self.state.agenda.due(now_us, self.state.ledger.holds)[0]
+
+    def in_full(self, result: EffectResult) -> EffectResult:
+        """A recorded result with its large value in full."""
+        value = self._actions.value(result.value)
+        return EffectResult(value, result.code, result.detail, result.usage)
+
+    def pending(self) -> list[EffectRequest]:
+        """Every effect that was asked for and has no result yet, oldest first."""
+        return [self._request(effect) for effect in self.state.effects.values()]
+
+    def _start(self, payer: str, now_us: int) -> None:
+        state = self.state
+        if now_us < state.now_us:
+            raise ValueError(f"time went back from {state.now_us} to {now_us} us")
+        state.now_us = now_us
+        state.seq += 1
+        self._tx.begin(payer)
+
+    def _turn_away(self, principal: str) -> Refused | None:
+        """The refusals that are free of charge, and the budget of what is let in."""
+        state = self.state
+        artifact = state.artifacts.by_id.get(principal)
+        if artifact is None or not artifact.standing:
+            return Refused(Code.NO_STANDING, f"{principal[:80]!r} is no principal of this world")
+        agenda = state.agenda
+        if agenda.stopped and principal in agenda.stopped:
+            return Refused(Code.STOPPED, f"{principal} was stopped: {agenda.stopped[principal]}")
+        if agenda.paused and (principal in agenda.paused or "*" in agenda.paused):
+            return Refused(Code.PAUSED, f"{principal} is paused until an operator resumes it")
+        return None
+
+    def _rest(self, principal: str, action: Sleep | Stop) -> Answer:
+        if isinstance(action, Sleep):
+            self._tx.note(Slept(principal, max(action.until_us, self.state.now_us), action.watch))
+        else:
+            self._tx.note(Stopped(principal, action.reason))
+        return Done()
+
+    def _admit(self, principal: str, entry: Entry | Malformed) -> Answer:
+        """Charge the admission, then decide; a refusal for want of it is free."""
+        state, tx, admission = self.state, self._tx, self.config.admission_compute
+        tracker = state.resources.tracker
+        remaining = tracker.remaining(principal, COMPUTE, state.now_us)
+        if remaining < admission:
+            wait = tracker.time_until_capacity(principal, COMPUTE, admission, state.now_us)
+            advice = "it has no quota: get some" if wait is None else f"sleep {wait} us"
+            detail = f"{principal} has {max(remaining, 0)} compute left: {advice}"
+            return Refused(Code.ADMISSION_EXCEEDED, detail, wait)
+        tx.compute_left = remaining
+        answer: Answer
+        if isinstance(entry, Malformed):
+            tx.compute(admission)
+            answer = Refused(entry.code, entry.detail)
+        else:
+            if entry.blob is not None:
+                self.log.put_blob(digest_of(entry.blob), entry.blob)
+            cap = entry.envelope.compute_max
+            cap = self.limits.compute_max if cap is None else cap
+            if cap < remaining:
+                tx.compute_left = cap
+                tx.compute_capped = True
+            tx.compute(admission)
+            tx.price_max = entry.envelope.price_max_scrip
+            if entry.envelope.idempotency_key is None:
+                answer = self._actions.kept(self._actions.act(principal, entry.envelope.action))
+            else:
+                answer = self._once(entry, entry.envelope.idempotency_key)
+        tx.post_charges()
+        return answer
+
+    def _once(self, entry: Entry, key: str) -> Answer:
+        """Take an action with an idempotency key: the first time act, then repeat the answer."""
+        principal = entry.envelope.principal
+        fingerprint = blake2b(entry.raw, digest_size=16).digest()
+        first = self.state.keys.get(principal, {}).get(key)
+        if first is not None:
+            if first.fingerprint != fingerprint:
+                detail = f"the key {key!r} was used for another action: take a new one"
+                return Refused(Code.KEY_REUSED, detail)
+            return first.answer
+        self._tx.key = key
+        answer = self._actions.kept(self._actions.act(principal, entry.envelope.action))
+        if not isinstance(answer, Refused):
+            self._tx.note(KeyRemembered(principal, key, fingerprint, answer))
+        return answer
+
+    def _post_resources(self, effect: EffectRequested, result: EffectResult) -> None:
+        """Post what an effect used, by rule, and free the compute of the frames that waited."""
+        tx, resources = self._tx, self.state.resources
+        if effect.resource_hold:
+            held = resources.holds[effect.resource_hold].amounts
+            used = self._used(held, result)
+            tx.note(
+                ResourcePosted(
+                    effect.resource_hold,
+                    {name: min(n, held[name]) for name, n in used.items() if n},
+                )
+            )
+            for name, amount in used.items():
+                if amount > held[name]:
+                    tx.note(Overran(effect.principal, name, amount - held[name]))
+        if effect.frame_hold:
+            tx.compute_left = resources.holds[effect.frame_hold].amounts[COMPUTE]
+            tx.compute_capped = True
+            tx.note(ResourcePosted(effect.frame_hold, {}))
+
+    def _used(self, held: Mapping[str, int], result: EffectResult) -> dict[str, int]:
+        if result.code is None or result.code.name not in self.config.refunded:
+            return {name: result.usage.get(name, amount) for name, amount in held.items()}
+        if result.code is not Code.EFFECT_INTERRUPTED:
+            return {}
+        kinds = self.state.resources.kinds
+        return {name: amount for name, amount in held.items() if kinds[name] == "depletable"}
+
+    def _record(self, raw: bytes, answer: Answer | None, cause: int | None) -> None:
+        """End the input: one record, chained to the one before, and the effects that it asks for."""
+        state, tx = self.state, self._tx
+        if state.agenda.watchers:
+            self._wake()
+        body = ENCODER.encode(
+            RawRecord(
+                state.seq, state.now_us, cause, msgspec.Raw(raw), tx.outcomes, tx.facts, answer
+            )
+        )
+        digest = self._seal(state.head, body)
+        self.log.append(state.seq, digest, body)
+        state.close(digest)
+        for effect in tx.requests:
+            self.requests.append(self._request(effect))
+
+    def _wake(self) -> None:
+        """Wake who watches an id that the facts of this input touch."""
+        agenda = self.state.agenda
+        touched = {id for fact in self._tx.facts for id in ids_of(fact) if id in agenda.watchers}
+        for principal in sorted({p for id in touched for p in agenda.watchers[id]}):
+            self._tx.note(Woke(principal))
+
+    def _request(self, effect: EffectRequested) -> EffectRequest:
+        return EffectRequest(
+            effect.id,
+            self.state.effect_keys[effect.id],
+            effect.principal,
+            effect.artifact,
+            effect.method,
+            effect.performer,
+            self._actions.value(effect.payload),
+            effect.requested_us,
+            effect.due_us,
+            effect.deadline_us,
+            effect.result_bytes_max,
+            effect.repeatable,
+        )

@@ -1,0 +1,269 @@
+"""Owns replay: fold rebuilds a state from facts, verify decides every input again and compares.
+
+Fold needs no handler, no configuration of today and no interpreter, so it outlives versions of the
+code. Verify proves the log; it feeds back what the code runner answered, and reads large content
+and earlier records through the log, bounded to what stood at the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from .actions import Envelope
+from .answers import Answer, Done, Failed, Refused
+from .door import reenter
+from .faults import LogFault, ReplayMismatch
+from .kernel import World
+from .natives import Native
+from .ports import Checked, CodeCall, CodeRunner, EventLog, Outcome
+from .records import (
+    FOLDS,
+    FORMAT,
+    INPUTS,
+    NO_RECORD,
+    OUTCOMES,
+    RECORDS,
+    SHELLS,
+    Advance,
+    Begin,
+    Malformed,
+    Operate,
+    Record,
+    Settle,
+    chain,
+)
+from .state import State
+
+_NONE = b"\x90"
+Row = tuple[int, bytes, bytes]
+"""(sequence number, hash, body) of a record, as it is stored."""
+
+
+def begin_of(row: Row) -> Begin:
+    """The first input of a log.
+
+    Raises:
+        LogFault: it is no first record, or one of another format.
+    """
+    seq, _, body = row
+    try:
+        record = RECORDS.decode(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise LogFault(f"record {seq} is not of format {FORMAT}: {error}", seq) from None
+    if seq != 0 or not isinstance(record.input, Begin):
+        raise LogFault("the log does not begin with a first record", 0)
+    if record.input.format != FORMAT:
+        theirs = record.input.format
+        raise LogFault(f"the log has format {theirs}, this version reads format {FORMAT}", 0)
+    return record.input
+
+
+def fold(rows: Iterable[Row], each: Callable[[State], None] | None = None) -> tuple[State, Begin]:
+    """Rebuild the state from the facts of a log, checking the chain on the way.
+
+    Args:
+        rows: every record from the first.
+        each: called after each record.
+
+    Raises:
+        LogFault: a record is missing, edited or of another format; names it.
+    """
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        raise LogFault("the log is empty")
+    begin = begin_of(first)
+    state = State(begin.config)
+    state.head = NO_RECORD
+    _fold_one(state, first)
+    for row in rows:
+        _fold_one(state, row)
+        if each is not None:
+            each(state)
+    return state, begin
+
+
+def restore(
+    rows: Iterable[Row], natives: Mapping[str, Native], log: EventLog, code: CodeRunner
+) -> World:
+    """A world as its log left it, ready to go on. Effects without a result are in ``pending()``.
+
+    Raises:
+        LogFault: as ``fold``.
+    """
+    state, begin = fold(rows)
+    return World(begin.config, natives, log, code, state)
+
+
+def verify(
+    rows: Iterable[Row],
+    natives: Mapping[str, Native],
+    log: EventLog,
+    each: Callable[[State], None] | None = None,
+) -> State:
+    """Prove a log: decide every input again and compare what follows, record by record.
+
+    Sentences of detail are not compared; a hash that differs for them alone is taken over.
+
+    Args:
+        rows: every record from the first.
+        log: where content and earlier records are read from; nothing is written to it.
+        each: called after every record that was proved.
+
+    Returns:
+        The state at the end.
+
+    Raises:
+        LogFault: a record is missing, edited or of another format.
+        ReplayMismatch: deciding it again gave something else.
+    """
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        raise LogFault("the log is empty")
+    begin = begin_of(first)
+    proof = _Proof(log, first)
+    _check_chain(NO_RECORD, -1, first)
+    try:
+        world = World.begin(begin.config, natives, proof, proof, begin.code_version, proof.seal)
+    except ValueError as error:
+        raise ReplayMismatch(f"record 0 cannot be decided again: {error}", 0) from None
+    state = world.state
+    for row in rows:
+        _check_chain(state.head, state.seq, row)
+        _decide_again(world, proof, row)
+        if each is not None:
+            each(state)
+    return state
+
+
+def _decide_again(world: World, proof: _Proof, row: Row) -> None:
+    seq = row[0]
+    try:
+        shell = SHELLS.decode(row[2])
+        given = INPUTS.decode(shell.input)
+        proof.expect(row, () if shell.outcomes == _NONE else OUTCOMES.decode(shell.outcomes))
+    except (msgspec.DecodeError, ValueError) as error:
+        raise LogFault(f"record {seq} is not of format {FORMAT}: {error}", seq) from None
+    if shell.seq != seq:
+        raise LogFault(f"record {seq} says that it is record {shell.seq}", seq)
+    try:
+        if isinstance(given, Envelope):
+            world.take(reenter(given, bytes(shell.input), world.limits), shell.now_us)
+        elif isinstance(given, Malformed):
+            world.take(given, shell.now_us)
+        elif isinstance(given, Settle):
+            world.settle(given.effect_id, world.in_full(given.result), shell.now_us)
+        elif isinstance(given, Operate):
+            world.operate(given.command, shell.now_us)
+        elif isinstance(given, Advance):
+            world.advance(shell.now_us)
+    except ValueError as error:
+        raise ReplayMismatch(f"record {seq} cannot be decided again: {error}", seq) from None
+    world.requests.clear()
+    if world.state.seq != seq:
+        raise ReplayMismatch(f"record {seq}: deciding it again gives no record", seq)
+
+
+def _fold_one(state: State, row: Row) -> None:
+    seq, digest, body = row
+    _check_chain(state.head, state.seq, row)
+    try:
+        record = FOLDS.decode(body)
+        state.seq = seq
+        state.now_us = record.now_us
+        appliers = state.appliers
+        for fact in record.facts:
+            appliers[type(fact)](fact)
+    except (msgspec.DecodeError, ValueError, KeyError, AssertionError) as error:
+        # A log is evidence, not something to trust: facts that cannot be are the log's fault here.
+        raise LogFault(f"record {seq} cannot be applied: {error!r:.300}", seq) from None
+    state.close(digest)
+
+
+def _check_chain(head: bytes, last: int, row: Row) -> None:
+    seq, digest, body = row
+    if seq != last + 1:
+        raise LogFault(f"record {last + 1} is missing: record {seq} follows {last}", last + 1)
+    if chain(head, body) != digest:
+        raise LogFault(f"record {seq} was changed: its hash does not fit", seq)
+
+
+def _compare(row: Row, body: bytes) -> None:
+    """Find what differs besides sentences of detail.
+
+    Raises:
+        ReplayMismatch: something does.
+    """
+    theirs, ours = RECORDS.decode(row[2]), RECORDS.decode(body)
+    for field in Record.__struct_fields__:
+        one, other = (_without_detail(getattr(record, field)) for record in (theirs, ours))
+        if one != other:
+            text = f"record {row[0]}: {field} was {one!r:.300}, decided again it is {other!r:.300}"
+            raise ReplayMismatch(text, row[0])
+
+
+def _without_detail(part: object) -> object:
+    """The part with the detail sentences blanked, however deep answers stand in it."""
+    if isinstance(part, Refused | Failed):
+        return msgspec.structs.replace(part, detail="")
+    if isinstance(part, list | tuple):
+        return [_without_detail(item) for item in part]
+    if isinstance(part, msgspec.Struct) and not isinstance(part, Done):
+        return [type(part).__name__, *(_without_detail(v) for v in msgspec.structs.astuple(part))]
+    return part
+
+
+class _Proof:
+    """The ports of a world under proof: reads go to the log, code answers what is recorded."""
+
+    def __init__(self, log: EventLog, first: Row) -> None:
+        self._row = first
+        self._outcomes: Sequence[Outcome] = ()
+        self._at = 0
+        self.read = log.read
+        self.of = log.of
+        self.get_blob = log.get_blob
+
+    def expect(self, row: Row, outcomes: Sequence[Outcome]) -> None:
+        """Turn to the next record."""
+        self._row = row
+        self._outcomes = outcomes
+        self._at = 0
+
+    def seal(self, head: bytes, body: bytes) -> bytes:
+        """The hash of the record under proof, when the one decided again is the same."""
+        if body != self._row[2]:
+            _compare(self._row, body)
+        return self._row[1]
+
+    def append(self, seq: int, digest: bytes, body: bytes) -> None:
+        """Nothing to keep: the record stands already."""
+
+    def put_blob(self, digest: bytes, data: bytes) -> None:
+        """Nothing to keep: the log under proof has it, or reading it will say so."""
+
+    def check(self, code: str) -> str | None:
+        """What the code runner said of this code."""
+        outcome = self._next()
+        return outcome.fault if isinstance(outcome, Checked) else None
+
+    def start(self, call: CodeCall) -> tuple[_Proof, Outcome]:
+        """What the code answered first."""
+        return self, self._next()
+
+    def resume(self, answer: Answer) -> Outcome:
+        """What the code answered next."""
+        return self._next()
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+    def _next(self) -> Outcome:
+        if self._at == len(self._outcomes):
+            text = f"record {self._row[0]}: more is asked of the code than it holds outcomes"
+            raise ReplayMismatch(text, self._row[0])
+        self._at += 1
+        return self._outcomes[self._at - 1]

@@ -1,0 +1,213 @@
+"""Owns the state of a world: the fold of its facts. There is one way to change it, ``apply``.
+
+Replay, resume and the live world go through the same table from fact to function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from .agenda import Agenda
+from .artifacts import Artifacts
+from .config import COMPUTE, WorldConfig
+from .facts import (
+    Allocated,
+    ArtifactDeleted,
+    ArtifactWritten,
+    Charged,
+    ContentReplaced,
+    EffectRequested,
+    EffectSettled,
+    Fact,
+    InterfaceDiscovered,
+    KeyRemembered,
+    LimitSet,
+    Overran,
+    OwnershipTransferred,
+    Paused,
+    QuotaTransferred,
+    ResourceHeld,
+    ResourcePosted,
+    ResourceUsed,
+    Resumed,
+    ScripHeld,
+    ScripIssued,
+    ScripPosted,
+    ScripReleased,
+    ScripTransferred,
+    Signalled,
+    Slept,
+    Stopped,
+    Woke,
+)
+from .ledger import Ledger
+from .resources import Resources
+
+
+class State:
+    """Everything that stands after a record.
+
+    Attributes:
+        now_us: time of the record. seq: its number. head: its hash.
+        effects: asked for and not settled. effect_keys: the idempotency keys that performers see.
+        keys: by principal, the remembered idempotency keys, oldest first.
+        next_hold: the id that the next hold gets.
+    """
+
+    __slots__ = (
+        "_pace_us",
+        "_unkeyed",
+        "agenda",
+        "appliers",
+        "artifacts",
+        "effect_keys",
+        "effects",
+        "head",
+        "keys",
+        "keys_max",
+        "ledger",
+        "next_hold",
+        "now_us",
+        "resources",
+        "seq",
+        "undoers",
+    )
+
+    def __init__(self, config: WorldConfig) -> None:
+        self.now_us = 0
+        self.seq = -1
+        self.head = b""
+        self.next_hold = 1
+        self.ledger = Ledger()
+        self.resources = Resources(config.resources)
+        self.artifacts = Artifacts()
+        self.agenda = Agenda()
+        self.effects: dict[str, EffectRequested] = {}
+        self.effect_keys: dict[str, str] = {}
+        self._unkeyed: list[str] = []
+        self.keys: dict[str, dict[str, KeyRemembered]] = {}
+        self.keys_max = config.limits.keys_max
+        self._pace_us = config.pace_us
+        ledger, resources, agenda = self.ledger, self.resources, self.agenda
+        artifacts = self.artifacts
+        self.appliers: dict[type, Callable[[Any], Any]] = {
+            Charged: self._charged,
+            ScripTransferred: ledger.transferred,
+            ScripIssued: ledger.issued,
+            ScripHeld: self._scrip_held,
+            ScripPosted: ledger.posted,
+            ScripReleased: ledger.released,
+            ResourceUsed: lambda f: resources.used(f, self.now_us),
+            ResourceHeld: self._resource_held,
+            ResourcePosted: lambda f: resources.posted(f, self.now_us),
+            Overran: lambda f: resources.used(f, self.now_us),
+            Allocated: resources.allocated,
+            LimitSet: resources.limit_set,
+            QuotaTransferred: resources.quota_transferred,
+            ArtifactWritten: self._written,
+            ContentReplaced: lambda f: artifacts.replaced(f, self.seq),
+            ArtifactDeleted: artifacts.deleted,
+            OwnershipTransferred: lambda f: artifacts.transferred(f, self.seq),
+            InterfaceDiscovered: lambda f: artifacts.discovered(f, self.seq),
+            EffectRequested: self._requested,
+            EffectSettled: self._settled,
+            KeyRemembered: self._remembered,
+            Slept: agenda.slept,
+            Woke: lambda f: agenda.woke(f, self.now_us),
+            Stopped: agenda.stopped_,
+            Paused: agenda.paused_,
+            Resumed: agenda.resumed,
+            Signalled: agenda.signalled,
+        }
+        self.undoers: dict[type, Callable[[Any, Any], None]] = {
+            ScripTransferred: ledger.untransferred,
+            ScripHeld: self._scrip_unheld,
+            ScripPosted: ledger.unposted,
+            ScripReleased: ledger.unreleased,
+            Allocated: resources.unallocated,
+            QuotaTransferred: resources.quota_untransferred,
+            ArtifactWritten: self._unwritten,
+            ContentReplaced: artifacts.put_back,
+            ArtifactDeleted: artifacts.undeleted,
+            OwnershipTransferred: artifacts.put_back,
+        }
+
+    def apply(self, fact: Fact) -> Any:
+        """Apply one fact; returns what its inverse needs."""
+        return self.appliers[type(fact)](fact)
+
+    def close(self, digest: bytes) -> None:
+        """End a record: its hash is the head, and gives the effects that it asked for their keys."""
+        self.head = digest
+        for id in self._unkeyed:
+            n = id.partition(".")[2]
+            self.effect_keys[id] = blake2b(digest + n.encode(), digest_size=16).hexdigest()
+        self._unkeyed.clear()
+
+    def snapshot(self) -> bytes:
+        """One canonical encoding of all that facts decide, to compare two states by."""
+        agenda, ledger, resources = self.agenda, self.ledger, self.resources
+        parts = (
+            (self.now_us, self.seq, self.head, self.next_hold),
+            (ledger.balances, ledger.held, sorted(ledger.holds.items()), ledger.supply),
+            resources.tracker.totals(self.now_us),
+            {name: (s.limits, s.used, s.held) for name, s in resources.stocks.items()},
+            sorted(resources.holds.items()),
+            (self.artifacts.by_id, sorted(self.artifacts.gone)),
+            (agenda.due_us, agenda.steps, agenda.sleeping, agenda.waiting, agenda.stopped),
+            (sorted(agenda.paused), agenda.signals, self.effects, self.keys),
+        )
+        return msgspec.msgpack.Encoder(enc_hook=repr, order="sorted").encode(parts)
+
+    def _charged(self, fact: Charged) -> None:
+        now_us = self.now_us
+        self.resources.tracker.stamp(fact.principal, COMPUTE, fact.amount, now_us)
+        self.agenda.stepped(fact.principal, now_us + self._pace_us)
+
+    def _scrip_held(self, fact: ScripHeld) -> None:
+        self.next_hold = max(self.next_hold, fact.hold + 1)
+        self.ledger.held_(fact)
+        self.agenda.held(fact)
+
+    def _scrip_unheld(self, fact: ScripHeld, before: None) -> None:
+        self.next_hold = fact.hold
+        self.ledger.unheld(fact, before)
+
+    def _resource_held(self, fact: ResourceHeld) -> None:
+        self.next_hold = max(self.next_hold, fact.hold + 1)
+        self.resources.held(fact)
+
+    def _written(self, fact: ArtifactWritten) -> Any:
+        before = self.artifacts.written(fact, self.seq)
+        if fact.standing and before is None:
+            self.ledger.balances[fact.id] = 0
+            if fact.loop:
+                self.agenda.enrol(fact.id, self.now_us)
+        return before
+
+    def _unwritten(self, fact: ArtifactWritten, before: Any) -> None:
+        self.artifacts.restored(fact, before)
+        if fact.standing and before is None:
+            del self.ledger.balances[fact.id]
+            if fact.loop:
+                self.agenda.withdraw(fact.id)
+
+    def _requested(self, fact: EffectRequested) -> None:
+        self.effects[fact.id] = fact
+        self._unkeyed.append(fact.id)
+        self.agenda.requested(fact)
+
+    def _settled(self, fact: EffectSettled) -> None:
+        effect = self.effects.pop(fact.id)
+        del self.effect_keys[fact.id]
+        self.agenda.settled(effect.principal, self.now_us + self._pace_us)
+
+    def _remembered(self, fact: KeyRemembered) -> None:
+        keys = self.keys.setdefault(fact.principal, {})
+        keys[fact.key] = fact
+        if len(keys) > self.keys_max:
+            del keys[next(iter(keys))]

@@ -1,0 +1,164 @@
+"""Owns one input under way: the facts that it noted, how to walk back, and the meter of who pays.
+
+Charges are kept apart from facts until the input ends, so a rollback never gives them back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .answers import Code, Refused
+from .config import COMPUTE, Cost
+from .facts import Charged, EffectRequested, Fact, ResourceUsed
+from .ports import EventLog
+from .state import State
+
+
+class Price:
+    """A cost, ready to be asked: compute apart from the other resources."""
+
+    __slots__ = ("amounts", "compute", "cost", "others", "scrip")
+
+    def __init__(self, cost: Cost) -> None:
+        self.cost = cost
+        self.amounts = {name: n for name, n in sorted(cost.resources.items()) if n}
+        self.compute = self.amounts.get(COMPUTE, 0)
+        self.others = tuple((name, n) for name, n in self.amounts.items() if name != COMPUTE)
+        self.scrip = cost.price_scrip
+
+
+class Transaction:
+    """What the input under way did so far.
+
+    Attributes:
+        payer: the principal at the root of the frames; it pays for resources.
+        compute_left: what the input may still use; ``compute_capped`` says that the caller's own
+            ``compute_max`` bounds it, not the quota.
+        price_max: the most scrip that the action at the root may cost; None for any.
+        key: the idempotency key of the action. origin: the effect that its principal waits for.
+        outcomes: of the code runner. requests: effects asked for.
+    """
+
+    __slots__ = (
+        "_befores",
+        "compute_capped",
+        "compute_left",
+        "facts",
+        "key",
+        "log",
+        "origin",
+        "outcomes",
+        "payer",
+        "price_max",
+        "requests",
+        "state",
+    )
+
+    def __init__(self, state: State, log: EventLog) -> None:
+        self.state = state
+        self.log = log
+        self.begin("")
+
+    def begin(self, payer: str) -> None:
+        """Start over, for an input that ``payer`` pays for."""
+        self.facts: list[Fact] = []
+        self._befores: list[Any] = []
+        self.outcomes: list[Any] = []
+        self.requests: list[EffectRequested] = []
+        self.payer = payer
+        self.compute_left = 0
+        self.compute_capped = False
+        self.price_max: int | None = None
+        self.key: str | None = None
+        self.origin = ""
+        self.state.resources.payer = payer
+        self.state.resources.pending.clear()
+
+    def note(self, fact: Fact) -> None:
+        """Apply a fact, and remember it with what its inverse needs."""
+        self._befores.append(self.state.appliers[type(fact)](fact))
+        self.facts.append(fact)
+
+    def mark(self) -> int:
+        """A place to walk back to."""
+        return len(self.facts)
+
+    def rollback(self, mark: int) -> None:
+        """Undo every fact since ``mark``, last first. Charges stay."""
+        facts, befores, undoers = self.facts, self._befores, self.state.undoers
+        while len(facts) > mark:
+            fact = facts.pop()
+            undoers[type(fact)](fact, befores.pop())
+
+    def next_hold(self) -> int:
+        """The id of the next hold."""
+        return self.state.next_hold
+
+    def put(self, data: bytes | None, digest: bytes) -> None:
+        """Keep large content, if there is any."""
+        if data is not None:
+            self.log.put_blob(digest, data)
+
+    def afford(self, caller: str, scrip: int, price: Price, depth: int) -> Refused | None:
+        """Whether the caller can pay the scrip and the payer the resources; None is yes."""
+        if scrip:
+            if depth == 0 and self.price_max is not None and scrip > self.price_max:
+                detail = (
+                    f"it costs {scrip} scrip, more than the price_max_scrip of {self.price_max}"
+                )
+                return Refused(Code.PRICE_ABOVE_MAX, detail)
+            available = self.state.ledger.available(caller)
+            if scrip > available:
+                detail = (
+                    f"it costs {scrip} scrip and {caller} can spend {available}: earn more first"
+                )
+                return Refused(Code.SCRIP_INSUFFICIENT, detail)
+        if price.compute > self.compute_left:
+            return self.short_of(COMPUTE, price.compute)
+        if price.others:
+            resources, now_us = self.state.resources, self.state.now_us
+            for resource, amount in price.others:
+                if amount > resources.remaining(self.payer, resource, now_us):
+                    return self.short_of(resource, amount)
+        return None
+
+    def short_of(self, resource: str, amount: int) -> Refused:
+        """The refusal for a resource that does not suffice."""
+        if resource == COMPUTE and self.compute_capped:
+            detail = f"it takes {amount} compute, and compute_max leaves {self.compute_left}"
+            return Refused(Code.COMPUTE_MAX_EXCEEDED, detail)
+        resources, now_us = self.state.resources, self.state.now_us
+        left = max(0, resources.remaining(self.payer, resource, now_us))
+        wait = resources.time_until(self.payer, resource, amount, now_us)
+        advice = "get quota from another principal" if wait is None else f"wait {wait} us"
+        detail = f"it takes {amount} {resource} and {self.payer} has {left} left: {advice}"
+        return Refused(Code.QUOTA_EXCEEDED, detail, wait)
+
+    def charge(self, price: Price) -> None:
+        """Use what was found affordable."""
+        self.compute(price.compute)
+        if price.others:
+            pending = self.state.resources.pending
+            for resource, amount in price.others:
+                pending[resource] = pending.get(resource, 0) + amount
+
+    def compute(self, amount: int) -> None:
+        """Use compute."""
+        self.compute_left -= amount
+        pending = self.state.resources.pending
+        pending[COMPUTE] = pending.get(COMPUTE, 0) + amount
+
+    def post_charges(self) -> None:
+        """Post what the action of a principal used: a step of its loop."""
+        pending = self.state.resources.pending
+        self.note(Charged(self.payer, pending.pop(COMPUTE, 0)))
+        if pending:
+            self.post_uses()
+
+    def post_uses(self) -> None:
+        """Post what was used, without a step."""
+        pending = self.state.resources.pending
+        uses = sorted(pending.items())
+        pending.clear()
+        for resource, amount in uses:
+            self.note(ResourceUsed(self.payer, resource, amount))
