@@ -61,7 +61,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="ta
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=1):
-    """It did not begin. ``retry_after_us`` is the wait after which it may pass, None where waiting does not help."""
+    """It did not begin. ``retry_after_us`` is the wait after which it may pass; None: waiting is no help."""
 
     code: Code
     detail: str

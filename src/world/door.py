@@ -87,9 +87,12 @@ def reenter(envelope: Envelope, raw: bytes, limits: Limits) -> Entry:
         ValueError: it is not in normal form, so no door let it in.
     """
     action = envelope.action
-    if isinstance(action, Invoke) and not _is_flat(action.args):
-        if _normalise(action.args, limits.args_depth_max):
-            raise ValueError("its arguments are not in normal form")
+    if (
+        isinstance(action, Invoke)
+        and not _is_flat(action.args)
+        and _normalise(action.args, limits.args_depth_max)
+    ):
+        raise ValueError("its arguments are not in normal form")
     return Entry(envelope, raw)
 
 

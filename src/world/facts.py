@@ -170,7 +170,7 @@ class ParkedFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A frame of code that waits: enough to run it again, and no interpreter.
 
     Attributes:
-        code: the content that it began with.
+        code: the content that it began with. began_us: when.
         price_hold, payee, price_scrip: the payment that its end posts or voids; hold 0 for none.
         trace: what it asked and was answered so far, oldest first.
         asked: what it waits for the answer to.
@@ -184,6 +184,7 @@ class ParkedFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     price_hold: int
     payee: str
     price_scrip: int
+    began_us: int
     trace: tuple[tuple[CallBack, Done | Refused | Failed | Waiting], ...] = ()
     asked: CallBack | None = None
 

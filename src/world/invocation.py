@@ -12,19 +12,16 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-import msgspec
-
-from .actions import Delete, Edit, Envelope, Invoke, Read, Sleep, Stop, Tool, Write
+from .actions import Delete, Edit, Invoke, Read, Tool, Write
 from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
 from .artifact import Artifact
 from .changes import CODE, Changes, denied
 from .config import Cost, WorldConfig
 from .contracts import INVOKE, check
-from .door import decode_value, enter, enter_result, keep
-from .facts import EffectRequested, ParkedFrame, ResourceHeld, ScripHeld, ScripPosted, ScripReleased
+from .facts import EffectRequested, ParkedFrame, ResourceHeld, ScripHeld
+from .frames import Frames
 from .natives import Context, Effect, Method, Native
-from .ports import Abort, CallBack, CodeCall, CodeRunner, Diverge, Outcome, Raise, Return
-from .records import BlobRef, Malformed, digest_of
+from .ports import CodeRunner
 from .schemas import Validator
 from .transaction import Price, Transaction
 
@@ -41,34 +38,6 @@ class Invocable:
         self.price = price
 
 
-class Frame:
-    """A call of agent-written code that is open."""
-
-    __slots__ = ("call", "parked", "trace", "waits")
-
-    def __init__(self, parked: ParkedFrame, waits: bool) -> None:
-        self.parked = parked
-        self.waits = waits
-        self.trace = list(parked.trace)
-        self.call: CallBack | None = parked.asked
-
-    def park(self) -> ParkedFrame:
-        """What is kept while it waits."""
-        p = self.parked
-        return ParkedFrame(
-            p.artifact,
-            p.code,
-            p.method,
-            p.args,
-            p.caller,
-            p.price_hold,
-            p.payee,
-            p.price_scrip,
-            tuple(self.trace),
-            self.call,
-        )
-
-
 class Invocations:
     """Performs the actions of one transaction after the other."""
 
@@ -77,10 +46,10 @@ class Invocations:
         "_code",
         "_compiled",
         "_config",
-        "_frames",
         "_natives",
         "_tx",
         "context",
+        "frames",
     )
 
     def __init__(
@@ -98,7 +67,7 @@ class Invocations:
         self._code = code
         self._changes = Changes(tx, config.limits, prices, code)
         self._compiled: dict[str, tuple[tuple[Tool, ...], dict[str, Invocable]]] = {}
-        self._frames: list[Frame] = []
+        self.frames = Frames(tx, config, code, self.act)
         self.context = Context(tx.state, config, natives, tx.log, tx.note, self.cost)
 
     def cost(self, artifact: str, method: str) -> Cost:
@@ -119,27 +88,6 @@ class Invocations:
             return self._changes.edit(caller, action, depth)
         assert kind is Delete, kind
         return self._changes.delete(caller, action, depth)
-
-    def resolve(self, answer: Answer) -> Answer:
-        """The answer as its receiver gets it: large content in full."""
-        if isinstance(answer, Done) and isinstance(answer.result, BlobRef):
-            return Done(self.value(answer.result))
-        return answer
-
-    def value(self, kept: Any) -> Any:
-        """A value that is kept, in full."""
-        if isinstance(kept, BlobRef):
-            return decode_value(self._tx.log.get_blob(kept.digest))
-        return kept
-
-    def kept(self, answer: Answer) -> Answer:
-        """The answer as a record holds it: large content by its hash."""
-        if isinstance(answer, Done):
-            value, blob = keep(answer.result, self._config.limits.inline_bytes_max)
-            if blob is not None:
-                self._tx.log.put_blob(value.digest, blob)
-                return Done(value)
-        return answer
 
     def _methods(self, artifact: Artifact) -> dict[str, Invocable]:
         compiled = self._compiled.get(artifact.id)
@@ -200,9 +148,17 @@ class Invocations:
             tx.note(ScripHeld(hold, caller, scrip))
         if method is None:
             parked = ParkedFrame(
-                action.id, artifact.content, action.method, action.args, caller, hold, payee, scrip
+                action.id,
+                artifact.content,
+                action.method,
+                action.args,
+                caller,
+                hold,
+                payee,
+                scrip,
+                tx.state.now_us,
             )
-            return self._open(Frame(parked, waits), depth)
+            return self.frames.enter(parked, waits, depth)
         mark = len(tx.facts)
         context = self.context
         context.caller = caller
@@ -211,18 +167,8 @@ class Invocations:
         answer = method.handler(context, action.args)
         assert not isinstance(answer, Effect), action
         if hold or isinstance(answer, Failed):
-            self._close(answer, mark, hold, payee, scrip)
+            self._tx.close(answer, mark, hold, payee, scrip)
         return answer
-
-    def _close(self, answer: Answer, mark: int, hold: int, payee: str, scrip: int) -> None:
-        """Pay for what is done; undo and void what failed."""
-        if isinstance(answer, Done):
-            if hold:
-                self._tx.note(ScripPosted(hold, payee, scrip))
-            return
-        self._tx.rollback(mark)
-        if hold:
-            self._tx.note(ScripReleased(hold, "void"))
 
     def _request(
         self, caller: str, artifact: Artifact, action: Invoke, invocable: Invocable, scrip: int
@@ -248,13 +194,10 @@ class Invocations:
         if scrip:
             price_hold = tx.next_hold()
             tx.note(ScripHeld(price_hold, caller, scrip))
-        if self._frames and tx.compute_left > 0:
+        if self.frames.open and tx.compute_left > 0:
             frame_hold = tx.next_hold()
             tx.note(ResourceHeld(frame_hold, tx.payer, {"compute": tx.compute_left}))
         id = f"{state.seq}.{len(tx.requests)}"
-        payload, blob = keep(effect.payload, self._config.limits.inline_bytes_max)
-        if blob is not None:
-            tx.log.put_blob(payload.digest, blob)
         request = EffectRequested(
             id,
             tx.origin or id,
@@ -264,7 +207,7 @@ class Invocations:
             action.method,
             caller,
             effect.performer,
-            payload,
+            tx.keep(effect.payload),
             state.now_us,
             state.now_us + cost.latency_us,
             state.now_us + cost.timeout_us,
@@ -275,7 +218,7 @@ class Invocations:
             artifact.id if artifact.standing else artifact.owner,
             scrip,
             frame_hold,
-            tuple(frame.park() for frame in self._frames),
+            self.frames.parked(),
         )
         tx.note(request)
         tx.requests.append(request)
@@ -297,148 +240,9 @@ class Invocations:
             else:
                 context.caller, context.payer = effect.caller, effect.principal
                 context.artifact = effect.artifact
-                answer = method.settled(context, self.value(effect.payload), result)
-        self._close(answer, mark, effect.price_hold, effect.payee, effect.price_scrip)
+                answer = method.settled(context, self._tx.value(effect.payload), result)
+        self._tx.close(answer, mark, effect.price_hold, effect.payee, effect.price_scrip)
         return answer
-
-    def resume(self, frames: tuple[ParkedFrame, ...], answer: Answer) -> Answer:
-        """Run the waiting frames again, the innermost first, each with the answer from below."""
-        mark = self._tx.mark()
-        for depth in range(len(frames) - 1, -1, -1):
-            frame = Frame(frames[depth], True)
-            self._frames = [Frame(outer, True) for outer in frames[:depth]]
-            answer = self._open(frame, depth, answer, mark)
-            if isinstance(answer, Waiting):
-                break
-            if not isinstance(answer, Done):
-                self._void(frames[depth:])
-        self._frames = []
-        return answer
-
-    def _void(self, frames: tuple[ParkedFrame, ...]) -> None:
-        holds = self._tx.state.ledger.holds
-        for frame in frames:
-            if frame.price_hold in holds:
-                self._tx.note(ScripReleased(frame.price_hold, "void"))
-
-    def _open(
-        self, frame: Frame, depth: int, waited: Answer | None = None, mark: int | None = None
-    ) -> Answer:
-        """Run a frame to its end, or until it waits."""
-        resumed = waited is not None
-        parked = frame.parked
-        if mark is None:
-            mark = self._tx.mark()
-        self._frames.append(frame)
-        answer = self._run(frame, depth, waited)
-        self._frames.pop()
-        if isinstance(answer, Waiting):
-            return answer
-        if isinstance(answer, Failed) and resumed:
-            answer = Failed(answer.code, answer.detail, True, answer.retry_after_us)
-        hold = parked.price_hold
-        if not isinstance(answer, Done) and resumed:
-            self._tx.rollback(mark)
-            return answer
-        self._close(answer, mark, hold, parked.payee, parked.price_scrip)
-        return answer
-
-    def _run(self, frame: Frame, depth: int, waited: Answer | None) -> Answer:
-        parked = frame.parked
-        call = CodeCall(
-            self._changes.text(parked.code),
-            parked.artifact,
-            parked.method,
-            parked.args,
-            parked.caller,
-            self._tx.state.now_us,
-            f"{self._config.seed}/{parked.artifact}",
-            tuple((self._in_full(asked), self.resolve(given)) for asked, given in frame.trace),
-        )
-        session, outcome = self._code.start(call)
-        outcome = self._outcome(parked.artifact, outcome)
-        if waited is not None:
-            if outcome != frame.call:
-                session.close()
-                return Failed(Code.CODE_DIVERGED, "run again, the code asked something else")
-            outcome = self._answer(frame, session, outcome, waited)
-        while isinstance(outcome, CallBack):
-            if len(frame.trace) >= self._config.limits.calls_max:
-                outcome = Abort(f"a frame calls back at most {self._config.limits.calls_max} times")
-                break
-            if self._config.call_back_compute > self._tx.compute_left:
-                session.close()
-                no = self._tx.short_of("compute", self._config.call_back_compute)
-                return Failed(no.code, no.detail, retry_after_us=no.retry_after_us)
-            self._tx.compute(self._config.call_back_compute)
-            frame.call = outcome
-            waits = frame.waits and outcome.waits
-            answer = self._call_back(parked.artifact, outcome.action, depth + 1, waits)
-            if isinstance(answer, Waiting):
-                session.close()
-                return answer
-            outcome = self._answer(frame, session, outcome, answer)
-        session.close()
-        return _end(outcome)
-
-    def _call_back(self, artifact: str, action: Any, depth: int, waits: bool) -> Answer:
-        if artifact not in self._tx.state.artifacts.by_id:
-            return Refused(
-                Code.NOT_FOUND, f"{artifact} was deleted while it ran: it can only return"
-            )
-        return self.act(artifact, action, depth, waits)
-
-    def _answer(self, frame: Frame, session: Any, asked: Outcome, answer: Answer) -> Outcome:
-        assert isinstance(asked, CallBack)
-        frame.trace.append((asked, self.kept(answer)))
-        frame.call = None
-        return self._outcome(frame.parked.artifact, session.resume(self.resolve(answer)))
-
-    def _in_full(self, asked: CallBack) -> CallBack:
-        action = asked.action
-        if isinstance(action, Write) and isinstance(action.content, BlobRef):
-            text = self._changes.text(action.content)
-            return CallBack(msgspec.structs.replace(action, content=text), asked.waits)
-        return asked
-
-    def _outcome(self, caller: str, outcome: Outcome) -> Outcome:
-        """Normalise what the runner answered, and note it for the record."""
-        if isinstance(outcome, CallBack):
-            outcome = self._in_full(outcome)
-            entry = enter(Envelope(caller, outcome.action), self._config.limits)
-            if isinstance(entry, Malformed):
-                outcome = Abort(entry.detail)
-            else:
-                action = entry.envelope.action
-                assert not isinstance(action, Sleep) and not isinstance(action, Stop), (
-                    "code has no loop"
-                )
-                if entry.blob is not None:
-                    self._tx.log.put_blob(digest_of(entry.blob), entry.blob)
-                outcome = CallBack(action, outcome.waits)
-        elif isinstance(outcome, Return):
-            result = enter_result(
-                EffectResult(outcome.value), self._config.limits.content_bytes_max
-            )
-            if result.code is not None:
-                outcome = Abort(result.detail)
-            else:
-                kept = self.kept(Done(result.value))
-                assert isinstance(kept, Done)
-                outcome = Return(kept.result)
-        self._tx.outcomes.append(outcome)
-        return outcome
-
-
-def _end(outcome: Outcome) -> Answer:
-    if isinstance(outcome, Return):
-        return Done(outcome.value)
-    if isinstance(outcome, Raise):
-        return Failed(Code.CODE_RAISED, outcome.detail)
-    if isinstance(outcome, Diverge):
-        return Failed(Code.CODE_DIVERGED, f"run again, step {outcome.step} asked something else")
-    assert isinstance(outcome, Abort)
-    return Failed(Code.CODE_ABORTED, outcome.detail)
 
 
 def _no_method(artifact: Artifact, name: str, methods: Mapping[str, Any]) -> Refused:

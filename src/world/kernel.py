@@ -16,7 +16,7 @@ import msgspec
 from .actions import Envelope, Sleep, Stop
 from .answers import Answer, Code, Done, EffectResult, Refused
 from .config import COMPUTE, WorldConfig
-from .door import Entry, enter, enter_result, keep
+from .door import Entry, enter, enter_result
 from .facts import (
     EffectRequested,
     EffectSettled,
@@ -125,7 +125,7 @@ class World:
         self._seal = seal
         self.requests: list[EffectRequest] = []
         self.unknown_settlements = 0
-        self._tx = Transaction(state, log)
+        self._tx = Transaction(state, log, config.limits.inline_bytes_max)
         self._actions = Invocations(self._tx, config, natives, code)
 
     @classmethod
@@ -180,7 +180,7 @@ class World:
             else:
                 self.log.put_blob(digest_of(entry.blob), entry.blob)
         self._record(raw, answer, None)
-        return self._actions.resolve(answer)
+        return self._tx.resolve(answer)
 
     def settle(self, effect_id: str, result: EffectResult, now_us: int) -> Settled | None:
         """Take the result of an effect; None when nobody waits for it (counted, not logged)."""
@@ -189,10 +189,9 @@ class World:
             self.unknown_settlements += 1
             return None
         result = enter_result(result, effect.result_bytes_max)
-        value, blob = keep(result.value, self.limits.inline_bytes_max)
-        if blob is not None:
-            self.log.put_blob(value.digest, blob)
-        recorded = EffectResult(value, result.code, result.detail, result.usage)
+        recorded = EffectResult(
+            self._tx.keep(result.value), result.code, result.detail, result.usage
+        )
         raw = ENCODER.encode(Settle(effect_id, recorded))
         self._start(effect.principal, now_us)
         tx, actions = self._tx, self._actions
@@ -201,15 +200,15 @@ class World:
         self._post_resources(effect, result)
         answer = actions.settled(effect, result)
         if effect.frames:
-            answer = actions.resume(effect.frames, actions.kept(answer))
+            answer = actions.frames.resume(effect.frames, tx.kept(answer))
             tx.post_uses()
-        answer = actions.kept(answer)
+        answer = tx.kept(answer)
         if effect.key is not None:
             remembered = self.state.keys.get(effect.principal, {}).get(effect.key)
             if remembered is not None:
                 tx.note(msgspec.structs.replace(remembered, answer=answer))
         self._record(raw, answer, int(effect_id.partition(".")[0]))
-        return Settled(effect.principal, effect.origin, actions.resolve(answer))
+        return Settled(effect.principal, effect.origin, tx.resolve(answer))
 
     def operate(self, command: Command, now_us: int) -> Answer:
         """Take an operator's command; refused when it names what is not there."""
@@ -240,7 +239,7 @@ class World:
 
     def in_full(self, result: EffectResult) -> EffectResult:
         """A recorded result with its large value in full."""
-        value = self._actions.value(result.value)
+        value = self._tx.value(result.value)
         return EffectResult(value, result.code, result.detail, result.usage)
 
     def pending(self) -> list[EffectRequest]:
@@ -301,7 +300,7 @@ class World:
             tx.compute(admission)
             tx.price_max = entry.envelope.price_max_scrip
             if entry.envelope.idempotency_key is None:
-                answer = self._actions.kept(self._actions.act(principal, entry.envelope.action))
+                answer = self._tx.kept(self._actions.act(principal, entry.envelope.action))
             else:
                 answer = self._once(entry, entry.envelope.idempotency_key)
         tx.post_charges()
@@ -318,7 +317,7 @@ class World:
                 return Refused(Code.KEY_REUSED, detail)
             return first.answer
         self._tx.key = key
-        answer = self._actions.kept(self._actions.act(principal, entry.envelope.action))
+        answer = self._tx.kept(self._actions.act(principal, entry.envelope.action))
         if not isinstance(answer, Refused):
             self._tx.note(KeyRemembered(principal, key, fingerprint, answer))
         return answer
@@ -382,7 +381,7 @@ class World:
             effect.artifact,
             effect.method,
             effect.performer,
-            self._actions.value(effect.payload),
+            self._tx.value(effect.payload),
             effect.requested_us,
             effect.due_us,
             effect.deadline_us,

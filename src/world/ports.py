@@ -57,7 +57,7 @@ class CodeCall(msgspec.Struct, frozen=True):
 
     Attributes:
         code: its source text. artifact: whose code it is. caller: the immediate caller.
-        now_us: world time. seed: what its chance comes from.
+        now_us: world time when the call began. seed: what its chance comes from.
         trace: calls back and their answers to go through first, when the call is run again.
     """
 

@@ -69,9 +69,8 @@ def _refuse(uri: str) -> Any:
 
 
 def _bound(schema: dict[str, Any], limits: Limits) -> None:
-    nodes = 0
-    for keyword, value, inside_definition in _walk(schema, False, 0, limits.args_depth_max * 2):
-        nodes += 1
+    walk = _walk(schema, False, 0, limits.args_depth_max * 2)
+    for nodes, (keyword, value, inside_definition) in enumerate(walk, 1):
         if nodes > limits.schema_nodes_max:
             raise SchemaError(f"a schema has at most {limits.schema_nodes_max} nodes")
         if keyword in ("$ref", "$dynamicRef", "$recursiveRef"):

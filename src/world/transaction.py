@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .answers import Code, Refused
+from .answers import Answer, Code, Done, Refused
 from .config import COMPUTE, Cost
-from .facts import Charged, EffectRequested, Fact, ResourceUsed
+from .door import decode_value, keep
+from .facts import Charged, EffectRequested, Fact, ResourceUsed, ScripPosted, ScripReleased
 from .ports import EventLog
+from .records import BlobRef
 from .state import State
 
 
@@ -44,6 +46,7 @@ class Transaction:
         "compute_capped",
         "compute_left",
         "facts",
+        "inline_bytes_max",
         "key",
         "log",
         "origin",
@@ -54,9 +57,10 @@ class Transaction:
         "state",
     )
 
-    def __init__(self, state: State, log: EventLog) -> None:
+    def __init__(self, state: State, log: EventLog, inline_bytes_max: int) -> None:
         self.state = state
         self.log = log
+        self.inline_bytes_max = inline_bytes_max
         self.begin("")
 
     def begin(self, payer: str) -> None:
@@ -94,10 +98,31 @@ class Transaction:
         """The id of the next hold."""
         return self.state.next_hold
 
-    def put(self, data: bytes | None, digest: bytes) -> None:
-        """Keep large content, if there is any."""
-        if data is not None:
-            self.log.put_blob(digest, data)
+    def keep(self, value: Any) -> Any:
+        """The form of a value in a record: large content by its hash."""
+        kept, blob = keep(value, self.inline_bytes_max)
+        if blob is not None:
+            self.log.put_blob(kept.digest, blob)
+        return kept
+
+    def resolve(self, answer: Answer) -> Answer:
+        """The answer as its receiver gets it: large content in full."""
+        if isinstance(answer, Done) and isinstance(answer.result, BlobRef):
+            return Done(self.value(answer.result))
+        return answer
+
+    def value(self, kept: Any) -> Any:
+        """A value that is kept, in full."""
+        if isinstance(kept, BlobRef):
+            return decode_value(self.log.get_blob(kept.digest))
+        return kept
+
+    def kept(self, answer: Answer) -> Answer:
+        """The answer as a record holds it: large content by its hash."""
+        if isinstance(answer, Done):
+            result = self.keep(answer.result)
+            return answer if result is answer.result else Done(result)
+        return answer
 
     def afford(self, caller: str, scrip: int, price: Price, depth: int) -> Refused | None:
         """Whether the caller can pay the scrip and the payer the resources; None is yes."""
@@ -162,3 +187,13 @@ class Transaction:
         pending.clear()
         for resource, amount in uses:
             self.note(ResourceUsed(self.payer, resource, amount))
+
+    def close(self, answer: Answer, mark: int, hold: int, payee: str, scrip: int) -> None:
+        """Pay for what is done; undo and void what failed."""
+        if isinstance(answer, Done):
+            if hold:
+                self.note(ScripPosted(hold, payee, scrip))
+            return
+        self.rollback(mark)
+        if hold:
+            self.note(ScripReleased(hold, "void"))

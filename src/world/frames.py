@@ -1,0 +1,216 @@
+"""Owns the frames of agent-written code: opening, calling back, waiting, running again.
+
+Every call back is an action of the artifact, one level deeper. A frame that waits keeps no
+interpreter: it is run again with the answers recorded so far. What a frame did since the last
+effect is undone when it fails; what was done before stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .actions import Envelope, Sleep, Stop, Write
+from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
+from .config import WorldConfig
+from .door import enter, enter_result
+from .facts import ParkedFrame, ScripReleased
+from .ports import (
+    Abort,
+    CallBack,
+    CodeCall,
+    CodeRunner,
+    Diverge,
+    Outcome,
+    Raise,
+    Return,
+)
+from .records import BlobRef, Malformed, digest_of
+from .transaction import Transaction
+
+
+class Frame:
+    """A call of agent-written code that is open."""
+
+    __slots__ = ("call", "parked", "trace", "waits")
+
+    def __init__(self, parked: ParkedFrame, waits: bool) -> None:
+        self.parked = parked
+        self.waits = waits
+        self.trace = list(parked.trace)
+        self.call: CallBack | None = parked.asked
+
+    def park(self) -> ParkedFrame:
+        """What is kept while it waits."""
+        p = self.parked
+        return ParkedFrame(
+            p.artifact,
+            p.code,
+            p.method,
+            p.args,
+            p.caller,
+            p.price_hold,
+            p.payee,
+            p.price_scrip,
+            p.began_us,
+            tuple(self.trace),
+            self.call,
+        )
+
+
+class Frames:
+    """The frames that are open, outermost first."""
+
+    __slots__ = ("_act", "_code", "_config", "_tx", "open")
+
+    def __init__(
+        self,
+        tx: Transaction,
+        config: WorldConfig,
+        code: CodeRunner,
+        act: Callable[[str, Any, int, bool], Answer],
+    ) -> None:
+        self._tx = tx
+        self._config = config
+        self._code = code
+        self._act = act
+        self.open: list[Frame] = []
+
+    def parked(self) -> tuple[ParkedFrame, ...]:
+        """What is kept of the open frames while they wait."""
+        return tuple(frame.park() for frame in self.open)
+
+    def enter(self, parked: ParkedFrame, waits: bool, depth: int) -> Answer:
+        """Open a frame and run it to its end, or until it waits."""
+        mark = self._tx.mark()
+        answer = self._run(Frame(parked, waits), depth, None)
+        if not isinstance(answer, Waiting):
+            self._tx.close(answer, mark, parked.price_hold, parked.payee, parked.price_scrip)
+        return answer
+
+    def resume(self, frames: tuple[ParkedFrame, ...], answer: Answer) -> Answer:
+        """Run the waiting frames again, the innermost first, each with the answer from below."""
+        tx, mark = self._tx, self._tx.mark()
+        for depth in range(len(frames) - 1, -1, -1):
+            parked = frames[depth]
+            self.open = [Frame(outer, True) for outer in frames[:depth]]
+            answer = self._run(Frame(parked, True), depth, answer)
+            if isinstance(answer, Waiting):
+                break
+            if isinstance(answer, Done):
+                tx.close(answer, mark, parked.price_hold, parked.payee, parked.price_scrip)
+            else:
+                assert isinstance(answer, Failed)
+                answer = Failed(answer.code, answer.detail, True, answer.retry_after_us)
+                tx.rollback(mark)
+                self._void(frames[depth:])
+        self.open = []
+        return answer
+
+    def _void(self, frames: tuple[ParkedFrame, ...]) -> None:
+        holds = self._tx.state.ledger.holds
+        for frame in frames:
+            if frame.price_hold in holds:
+                self._tx.note(ScripReleased(frame.price_hold, "void"))
+
+    def _run(self, frame: Frame, depth: int, waited: Answer | None) -> Answer:
+        self.open.append(frame)
+        answer = self._drive(frame, depth, waited)
+        self.open.pop()
+        return answer
+
+    def _drive(self, frame: Frame, depth: int, waited: Answer | None) -> Answer:
+        parked = frame.parked
+        call = CodeCall(
+            self._tx.value(parked.code),
+            parked.artifact,
+            parked.method,
+            parked.args,
+            parked.caller,
+            parked.began_us,
+            f"{self._config.seed}/{parked.artifact}",
+            tuple((self._in_full(asked), self._tx.resolve(given)) for asked, given in frame.trace),
+        )
+        session, outcome = self._code.start(call)
+        outcome = self._outcome(parked.artifact, outcome)
+        if waited is not None:
+            if outcome != frame.call:
+                session.close()
+                return Failed(Code.CODE_DIVERGED, "run again, the code asked something else")
+            outcome = self._answer(frame, session, outcome, waited)
+        while isinstance(outcome, CallBack):
+            if len(frame.trace) >= self._config.limits.calls_max:
+                outcome = Abort(f"a frame calls back at most {self._config.limits.calls_max} times")
+                break
+            if self._config.call_back_compute > self._tx.compute_left:
+                session.close()
+                no = self._tx.short_of("compute", self._config.call_back_compute)
+                return Failed(no.code, no.detail, retry_after_us=no.retry_after_us)
+            self._tx.compute(self._config.call_back_compute)
+            frame.call = outcome
+            waits = frame.waits and outcome.waits
+            answer = self._call_back(parked.artifact, outcome.action, depth + 1, waits)
+            if isinstance(answer, Waiting):
+                session.close()
+                return answer
+            outcome = self._answer(frame, session, outcome, answer)
+        session.close()
+        return _end(outcome)
+
+    def _call_back(self, artifact: str, action: Any, depth: int, waits: bool) -> Answer:
+        if artifact not in self._tx.state.artifacts.by_id:
+            detail = f"{artifact} was deleted while it ran: it can only return"
+            return Refused(Code.NOT_FOUND, detail)
+        return self._act(artifact, action, depth, waits)
+
+    def _answer(self, frame: Frame, session: Any, asked: Outcome, answer: Answer) -> Outcome:
+        assert isinstance(asked, CallBack)
+        frame.trace.append((asked, self._tx.kept(answer)))
+        frame.call = None
+        return self._outcome(frame.parked.artifact, session.resume(self._tx.resolve(answer)))
+
+    def _in_full(self, asked: CallBack) -> CallBack:
+        action = asked.action
+        if isinstance(action, Write) and isinstance(action.content, BlobRef):
+            text = self._tx.value(action.content)
+            return CallBack(msgspec.structs.replace(action, content=text), asked.waits)
+        return asked
+
+    def _outcome(self, caller: str, outcome: Outcome) -> Outcome:
+        """Normalise what the runner answered, and note it for the record."""
+        if isinstance(outcome, CallBack):
+            outcome = self._in_full(outcome)
+            entry = enter(Envelope(caller, outcome.action), self._config.limits)
+            if isinstance(entry, Malformed):
+                outcome = Abort(entry.detail)
+            else:
+                action = entry.envelope.action
+                assert not isinstance(action, Sleep | Stop), "code has no loop"
+                if entry.blob is not None:
+                    self._tx.log.put_blob(digest_of(entry.blob), entry.blob)
+                outcome = CallBack(action, outcome.waits)
+        elif isinstance(outcome, Return):
+            result = enter_result(
+                EffectResult(outcome.value), self._config.limits.content_bytes_max
+            )
+            if result.code is not None:
+                outcome = Abort(result.detail)
+            else:
+                kept = self._tx.kept(Done(result.value))
+                assert isinstance(kept, Done)
+                outcome = Return(kept.result)
+        self._tx.outcomes.append(outcome)
+        return outcome
+
+
+def _end(outcome: Outcome) -> Answer:
+    if isinstance(outcome, Return):
+        return Done(outcome.value)
+    if isinstance(outcome, Raise):
+        return Failed(Code.CODE_RAISED, outcome.detail)
+    if isinstance(outcome, Diverge):
+        return Failed(Code.CODE_DIVERGED, f"run again, step {outcome.step} asked something else")
+    assert isinstance(outcome, Abort)
+    return Failed(Code.CODE_ABORTED, outcome.detail)
