@@ -28,6 +28,16 @@ from .config import (
     WorldConfig,
 )
 from .contracts import CONTRACTS, check
+from .facts import (
+    EffectRequested,
+    OwnershipTransferred,
+    QuotaTransferred,
+    ScripHeld,
+    ScripIssued,
+    ScripPosted,
+    ScripTransferred,
+    Woke,
+)
 from .faults import ConfigurationFault, Fault, LogFault, ReplayMismatch
 from .kernel import EffectRequest, Settled, World
 from .natives import Context, Effect, Method, Native
@@ -68,20 +78,12 @@ from .records import (
     chain,
     digest_of,
 )
-from .replay import Row, begin_of, fold, restore, verify
+from .replay import Row, begin_of, fold, restore, results_of, verify
 from .schemas import SchemaError, Validator
 from .state import State
 from .touch import ids_of
 
 __all__ = [
-    "COMPUTE",
-    "CONTRACTS",
-    "DIGEST_BYTES",
-    "FORMAT",
-    "GENESIS",
-    "NO_RECORD",
-    "RECORDS",
-    "STORED_BYTES",
     "Abort",
     "Action",
     "Advance",
@@ -90,6 +92,8 @@ __all__ = [
     "ArtifactSpec",
     "Begin",
     "BlobRef",
+    "COMPUTE",
+    "CONTRACTS",
     "CallBack",
     "Checked",
     "Code",
@@ -101,29 +105,37 @@ __all__ = [
     "Context",
     "Contract",
     "Cost",
+    "DIGEST_BYTES",
     "Delete",
     "Diverge",
     "Done",
     "Edit",
     "Effect",
     "EffectRequest",
+    "EffectRequested",
     "EffectResult",
     "Envelope",
     "EventLog",
+    "FORMAT",
     "Failed",
     "Fault",
+    "GENESIS",
     "Input",
     "Invoke",
     "Limits",
     "LogFault",
     "Malformed",
     "Method",
+    "NO_RECORD",
     "Native",
     "NoCode",
     "Operate",
     "Outcome",
+    "OwnershipTransferred",
     "Pause",
     "PrincipalSpec",
+    "QuotaTransferred",
+    "RECORDS",
     "Raise",
     "RateTracker",
     "Read",
@@ -135,7 +147,12 @@ __all__ = [
     "Resume",
     "Return",
     "Row",
+    "STORED_BYTES",
     "SchemaError",
+    "ScripHeld",
+    "ScripIssued",
+    "ScripPosted",
+    "ScripTransferred",
     "SetLimit",
     "Settle",
     "Settled",
@@ -147,6 +164,7 @@ __all__ = [
     "Tool",
     "Validator",
     "Waiting",
+    "Woke",
     "World",
     "WorldConfig",
     "Write",
@@ -158,5 +176,6 @@ __all__ = [
     "ids_of",
     "is_id",
     "restore",
+    "results_of",
     "verify",
 ]

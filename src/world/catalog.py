@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right, insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .artifact import Artifact
 
@@ -49,24 +49,29 @@ class Catalog:
         self._refresh()
         return len(self._ids.get(key, ()))
 
-    def search(self, query: str, after: str, limit: int) -> list[str]:
-        """Ids of artifacts that have every word of ``query``, in order, behind ``after``.
+    def find(self, keys: Iterable[str], after: str, limit: int) -> tuple[list[str], str | None]:
+        """At most ``limit`` ids that stand under every one of ``keys``, in order, behind ``after``.
 
-        At most 2,000 artifacts of the rarest word are looked at.
+        Returns:
+            The ids, and the one behind which to go on, None at the end. At most 2,000 ids of the
+            rarest key are looked at, so a page can be short, or empty, and not the last.
         """
         self._refresh()
-        lists = sorted((self._ids.get(f"word {w}", []) for w in sorted(words(query))), key=len)
-        if not lists:
-            return []
-        wanted = {f"word {w}" for w in words(query)}
-        start = bisect_right(lists[0], after)
-        found = []
-        for id in lists[0][start : start + _SCAN_MAX]:
-            if wanted.issubset(self._keys[id]):
-                found.append(id)
-                if len(found) == limit:
-                    break
-        return found
+        wanted = set(keys)
+        lists = sorted((self._ids.get(key, []) for key in sorted(wanted)), key=len)
+        rarest = lists[0] if lists else []
+        start = bisect_right(rarest, after)
+        found: list[str] = []
+        for at in range(start, len(rarest)):
+            if len(found) == limit or at - start == _SCAN_MAX:
+                return found, rarest[at - 1]
+            if wanted.issubset(self._keys[rarest[at]]):
+                found.append(rarest[at])
+        return found, None
+
+    def search(self, query: str, after: str, limit: int) -> tuple[list[str], str | None]:
+        """As ``find``, for the artifacts that have every word of ``query``."""
+        return self.find((f"word {word}" for word in words(query)), after, limit)
 
     def _refresh(self) -> None:
         for id in sorted(self._dirty):

@@ -10,7 +10,6 @@ from .answers import Answer, Code, Done, Failed, Refused
 from .artifact import ID_GRAMMAR, Artifact, is_id
 from .config import STORED_BYTES, Limits
 from .contracts import DELETE, READ, WRITE, check, fault_of
-from .door import decode_value, keep
 from .facts import (
     Allocated,
     ArtifactDeleted,
@@ -137,9 +136,7 @@ class Changes:
             return room
         self._tx.charge(price)
         self._store(artifact, size)
-        content, blob = keep(text, self._limits.inline_bytes_max)
-        if blob is not None:
-            self._tx.log.put_blob(content.digest, blob)
+        content = self._tx.keep(text)
         self._tx.note(ContentReplaced(artifact.id, content, self._tx.payer, size))
         return Done(None)
 
@@ -164,10 +161,9 @@ class Changes:
 
     def text(self, content: str | BlobRef) -> str:
         """Content as text, wherever it is kept."""
-        if isinstance(content, BlobRef):
-            content = decode_value(self._tx.log.get_blob(content.digest))
-        assert isinstance(content, str)
-        return content
+        text = self._tx.value(content)
+        assert isinstance(text, str)
+        return text
 
     def _fault_of_write(
         self, caller: str, action: Write, before: Artifact | None

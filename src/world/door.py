@@ -15,6 +15,7 @@ import msgspec
 from .actions import Envelope, Invoke, Sleep, Write
 from .answers import Code, EffectResult
 from .config import Limits
+from .ports import EventLog
 from .records import ENCODER, ENVELOPES, RESULTS, VALUES, BlobRef, Malformed, digest_of
 
 INT_MAX = 2**63 - 1
@@ -123,9 +124,9 @@ def keep(value: Any, inline_bytes_max: int) -> tuple[Any, bytes | None]:
     return BlobRef(digest_of(data)), data
 
 
-def decode_value(data: bytes) -> Any:
-    """The value of a blob."""
-    return VALUES.decode(data)
+def value_of(kept: Any, log: EventLog) -> Any:
+    """A value as it was before ``keep``."""
+    return VALUES.decode(log.get_blob(kept.digest)) if isinstance(kept, BlobRef) else kept
 
 
 def _no(envelope: Envelope, code: Code, detail: str) -> Malformed:

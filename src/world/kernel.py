@@ -237,6 +237,10 @@ class World:
         """The loops that are due by ``now_us``, by name; call ``advance`` first."""
         return self.state.agenda.due(now_us, self.state.ledger.holds)[0]
 
+    def text(self, content: object) -> str:
+        """The content of an artifact as text, wherever it is kept."""
+        return str(self._tx.value(content))
+
     def in_full(self, result: EffectResult) -> EffectResult:
         """A recorded result with its large value in full."""
         value = self._tx.value(result.value)

@@ -13,7 +13,7 @@ import msgspec
 
 from .actions import Contract, Tool
 from .answers import Code, Done, EffectResult, Failed
-from .artifact import Artifact
+from .artifact import ID_GRAMMAR, Artifact, is_id
 from .config import STORED_BYTES, Cost, WorldConfig
 from .facts import (
     Allocated,
@@ -152,13 +152,46 @@ class Context:
         self._note(QuotaTransferred(self.caller, taker, resource, amount))
         return None
 
-    def spawn(self, id: str, owner: str, description: str) -> None:
-        """Make a principal without scrip or quotas. The id must be free."""
+    def spawn(self, id: str, owner: str, description: str) -> Failed | None:
+        """Make a principal without scrip or quotas; the failure where it cannot be.
+
+        The payer's quota holds the bytes of the description.
+        """
+        artifacts, limits = self.state.artifacts, self.config.limits
+        if id in artifacts.by_id:
+            return Failed(Code.ID_TAKEN, f"there is an artifact {id!r} already: take another id")
+        if id in artifacts.gone:
+            detail = f"{id!r} was deleted; its id is not used again: take another"
+            return Failed(Code.ID_TAKEN, detail)
+        if not is_id(id, limits.id_chars_max):
+            detail = f"an id is {ID_GRAMMAR}, at most {limits.id_chars_max} characters"
+            return Failed(Code.ID_INVALID, detail)
+        if len(description) > limits.description_chars_max:
+            detail = f"a description has at most {limits.description_chars_max} characters"
+            return Failed(Code.DEFINITION_INVALID, detail)
+        size = len(description.encode())
+        left = self.state.resources.remaining(self.payer, STORED_BYTES, self.state.now_us)
+        if size > left:
+            detail = f"it takes {size} stored_bytes and {self.payer} has {max(left, 0)}: delete something first"
+            return Failed(Code.QUOTA_EXCEEDED, detail)
+        if size:
+            self._note(Allocated(self.payer, STORED_BYTES, size))
         self._note(
             ArtifactWritten(
-                id, owner, "principal", description, "", Contract(), (), True, False, owner, 0
+                id,
+                owner,
+                "principal",
+                description,
+                "",
+                Contract(),
+                (),
+                True,
+                False,
+                self.payer,
+                size,
             )
         )
+        return None
 
     def transfer_ownership(self, artifact: Artifact, owner: str) -> Failed | None:
         """Give an artifact, and the bytes that it stores, to another principal."""

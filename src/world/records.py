@@ -202,6 +202,12 @@ def chain(head: bytes, body: bytes) -> bytes:
     return blake2b(head + body, digest_size=DIGEST_BYTES).digest()
 
 
+def effect_key(digest: bytes, effect_id: str) -> str:
+    """The idempotency key of an effect, from the hash of the record that asked for it and its id."""
+    n = effect_id.partition(".")[2]
+    return blake2b(digest + n.encode(), digest_size=16).hexdigest()
+
+
 def digest_of(data: bytes) -> bytes:
     """The hash by which large content is kept."""
     return blake2b(data, digest_size=DIGEST_BYTES).digest()

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from .actions import Envelope
-from .answers import Answer, Done, Failed, Refused
-from .door import reenter
+from .answers import Answer, Done, EffectResult, Failed, Refused
+from .door import reenter, value_of
+from .facts import EffectRequested
 from .faults import LogFault, ReplayMismatch
 from .kernel import World
 from .natives import Native
@@ -33,6 +34,7 @@ from .records import (
     Record,
     Settle,
     chain,
+    effect_key,
 )
 from .state import State
 
@@ -137,6 +139,29 @@ def verify(
         if each is not None:
             each(state)
     return state
+
+
+def results_of(rows: Iterable[Row], log: EventLog) -> dict[str, EffectResult]:
+    """Every recorded result of an effect, in full, by the effect's idempotency key.
+
+    Raises:
+        LogFault: as ``fold``.
+    """
+    keys: dict[str, str] = {}
+    results: dict[str, EffectResult] = {}
+    for row in rows:
+        try:
+            record = RECORDS.decode(row[2])
+        except (msgspec.DecodeError, ValueError) as error:
+            raise LogFault(f"record {row[0]} is not of format {FORMAT}: {error}", row[0]) from None
+        if isinstance(record.input, Settle):
+            result = record.input.result
+            value = value_of(result.value, log)
+            results[keys[record.input.effect_id]] = msgspec.structs.replace(result, value=value)
+        for fact in record.facts:
+            if isinstance(fact, EffectRequested):
+                keys[fact.id] = effect_key(row[1], fact.id)
+    return results
 
 
 def _decide_again(world: World, proof: _Proof, row: Row) -> None:

@@ -6,7 +6,6 @@ Replay, resume and the live world go through the same table from fact to functio
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -45,6 +44,7 @@ from .facts import (
     Woke,
 )
 from .ledger import Ledger
+from .records import effect_key
 from .resources import Resources
 
 
@@ -144,8 +144,7 @@ class State:
         """End a record: its hash is the head, and gives the effects that it asked for their keys."""
         self.head = digest
         for id in self._unkeyed:
-            n = id.partition(".")[2]
-            self.effect_keys[id] = blake2b(digest + n.encode(), digest_size=16).hexdigest()
+            self.effect_keys[id] = effect_key(digest, id)
         self._unkeyed.clear()
 
     def snapshot(self) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .answers import Answer, Code, Done, Refused
 from .config import COMPUTE, Cost
-from .door import decode_value, keep
+from .door import keep, value_of
 from .facts import Charged, EffectRequested, Fact, ResourceUsed, ScripPosted, ScripReleased
 from .ports import EventLog
 from .records import BlobRef
@@ -113,9 +113,7 @@ class Transaction:
 
     def value(self, kept: Any) -> Any:
         """A value that is kept, in full."""
-        if isinstance(kept, BlobRef):
-            return decode_value(self.log.get_blob(kept.digest))
-        return kept
+        return value_of(kept, self.log)
 
     def kept(self, answer: Answer) -> Answer:
         """The answer as a record holds it: large content by its hash."""

@@ -1,0 +1,154 @@
+"""Owns the one loop: observe, decide, act, with hard budgets, back-off and wake conditions.
+
+The loop knows the world and its mind, and performs nothing itself: it gives the runner the next
+envelope, and is told what came of it. Everything that it remembers can be found again in the log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from ..world import (
+    Action,
+    Answer,
+    Code,
+    Edit,
+    Envelope,
+    Invoke,
+    Refused,
+    Rest,
+    Sleep,
+    Stop,
+    World,
+    Write,
+)
+from .mind import Decision, Mind, Observation, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one loop may do at most; None is without a bound.
+
+    Attributes:
+        deadline_us: world time at which it stops.
+        steps_max, tool_calls_max, writes_max: over the whole run. A tool call is an
+            invocation that waited for an effect.
+        repeats_max: identical actions in a row, after which it backs off.
+        backoff_us, backoff_max_us: the first rest, doubled with every further repetition.
+        recent_turns: how many turns a mind sees.
+    """
+
+    deadline_us: int | None = None
+    steps_max: int | None = None
+    tool_calls_max: int | None = None
+    writes_max: int | None = None
+    repeats_max: int = 3
+    backoff_us: int = 1_000_000
+    backoff_max_us: int = 30_000_000
+    recent_turns: int = 8
+
+
+class Loop:
+    """The loop of one agent."""
+
+    def __init__(self, principal: str, mind: Mind, budget: Budget) -> None:
+        self.principal = principal
+        self.mind = mind
+        self.budget = budget
+        self.steps = 0
+        self.tool_calls = 0
+        self.writes = 0
+        self.repeats = 0
+        self._recent: deque[Turn] = deque(maxlen=budget.recent_turns)
+        self._rested = False
+        self._waiting: Action | Rest | None = None
+
+    def observe(self, world: World) -> Observation:
+        """What the mind sees now."""
+        state = world.state
+        agenda, artifact = state.agenda, state.artifacts.by_id[self.principal]
+        return Observation(
+            self.principal,
+            state.now_us,
+            agenda.steps[self.principal],
+            state.ledger.available(self.principal),
+            {
+                name: state.resources.remaining(self.principal, name, state.now_us)
+                for name in state.resources.kinds
+            },
+            world.text(artifact.content),
+            tuple(self._recent),
+            tuple(agenda.signals.get(self.principal, ())),
+            world.config.seed,
+        )
+
+    def forced(self, world: World) -> Rest | None:
+        """What the loop does without asking its mind: stop at a bound, sleep off a repetition."""
+        budget, now_us = self.budget, world.state.now_us
+        bounds = (
+            ("deadline", budget.deadline_us, now_us),
+            ("steps_max", budget.steps_max, self.steps),
+            ("tool_calls_max", budget.tool_calls_max, self.tool_calls),
+            ("writes_max", budget.writes_max, self.writes),
+        )
+        for name, bound, reached in bounds:
+            if bound is not None and reached >= bound:
+                return Stop(f"its budget {name} of {bound} is reached")
+        answer = self._recent[-1].answer if self._recent else None
+        if answer is not None and _turned_away(answer):
+            return self._wait_for_compute(now_us, answer.retry_after_us)
+        if self.repeats >= budget.repeats_max and not self._rested:
+            rest_us = budget.backoff_us << min(self.repeats - budget.repeats_max, 30)
+            return Sleep(now_us + min(rest_us, budget.backoff_max_us), (self.principal,))
+        return None
+
+    def envelope(self, decision: Decision) -> Envelope:
+        """The mind's decision as this principal's envelope."""
+        if isinstance(decision, Envelope):
+            return Envelope(
+                self.principal,
+                decision.action,
+                decision.price_max_scrip,
+                decision.compute_max,
+                decision.idempotency_key,
+            )
+        return Envelope(self.principal, decision)
+
+    def noted(self, action: Action | Rest, answer: Answer) -> None:
+        """Remember what came of a step; one that waits is remembered when it is settled."""
+        self.steps += 1
+        self.writes += isinstance(action, Write | Edit)
+        self._remember(action, answer)
+
+    def waits(self, action: Action | Rest) -> None:
+        """Remember a step that waits for an effect."""
+        self.steps += 1
+        self.tool_calls += isinstance(action, Invoke)
+        self._waiting = action
+
+    def settled(self, answer: Answer) -> None:
+        """Remember the answer that a waiting step got."""
+        assert self._waiting is not None, self.principal
+        action, self._waiting = self._waiting, None
+        self._remember(action, answer)
+
+    def _remember(self, action: Action | Rest, answer: Answer) -> None:
+        last = self._recent[-1] if self._recent else None
+        if isinstance(action, Sleep):
+            self._rested = True
+            if last is not None and _turned_away(last.answer):
+                self._recent.pop()
+            return
+        self._rested = False
+        self.repeats = self.repeats + 1 if last is not None and last.action == action else 0
+        self._recent.append(Turn(action, answer))
+
+    def _wait_for_compute(self, now_us: int, retry_after_us: int | None) -> Sleep:
+        wait_us = self.budget.backoff_max_us if retry_after_us is None else retry_after_us
+        return Sleep(now_us + max(wait_us, 1), (self.principal,))
+
+
+def _turned_away(answer: Answer) -> TypeGuard[Refused]:
+    return isinstance(answer, Refused) and answer.code == Code.ADMISSION_EXCEEDED
