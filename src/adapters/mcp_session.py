@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from ..world import Fault
 from .jsonrpc import (
     METHOD_NOT_FOUND,
     ErrorResponse,
@@ -52,7 +53,7 @@ class McpAnswer(msgspec.Struct, frozen=True):
     bytes_in: int
 
 
-class McpError(Exception):
+class McpError(Fault):
     """A request to a tool server that brought no result.
 
     `server` is its name, `problem` the reason, `stderr` the server's last words (at most about

@@ -24,7 +24,7 @@ from ..world import (
     World,
     Write,
 )
-from .mind import Decision, Mind, Observation, Turn
+from .mind import Decision, Mind, Observation, QuickMind, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,17 @@ class Budget:
 
 
 class Loop:
-    """The loop of one agent."""
+    """The loop of one agent.
+
+    Attributes:
+        at_once: whether its mind decides without waiting, so that no task is needed for it.
+    """
 
     def __init__(self, principal: str, mind: Mind, budget: Budget) -> None:
         self.principal = principal
         self.mind = mind
         self.budget = budget
+        self.at_once = isinstance(mind, QuickMind)
         self.steps = 0
         self.tool_calls = 0
         self.writes = 0
@@ -83,6 +88,25 @@ class Loop:
             tuple(agenda.signals.get(self.principal, ())),
             world.config.seed,
         )
+
+    def choose(self, world: World) -> Decision:
+        """What a quick mind does next. A mind that raises is stopped, and says why."""
+        assert isinstance(self.mind, QuickMind), self.mind
+        observation = self.observe(world)
+        try:
+            return self.mind.choose(observation)
+        except Exception as error:  # a mind is a stranger's code: it must not end the run
+            return _broken(error)
+
+    async def decide(self, world: World) -> Decision:
+        """What the mind does next. A mind that raises is stopped, and says why."""
+        observation = self.observe(world)
+        try:
+            return await self.mind.decide(observation)
+        except TimeoutError:
+            raise
+        except Exception as error:  # a mind is a stranger's code: it must not end the run
+            return _broken(error)
 
     def forced(self, world: World) -> Rest | None:
         """What the loop does without asking its mind: stop at a bound, sleep off a repetition."""
@@ -148,6 +172,10 @@ class Loop:
     def _wait_for_compute(self, now_us: int, retry_after_us: int | None) -> Sleep:
         wait_us = self.budget.backoff_max_us if retry_after_us is None else retry_after_us
         return Sleep(now_us + max(wait_us, 1), (self.principal,))
+
+
+def _broken(error: Exception) -> Stop:
+    return Stop(f"its mind broke: {type(error).__name__}: {error!s:.200}")
 
 
 def _turned_away(answer: Answer) -> TypeGuard[Refused]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..world import Action, Answer, Envelope, Rest, Stop
 
@@ -71,13 +71,33 @@ class Mind(Protocol):
         """The next step. May take real time; must not act on the world by other ways."""
 
 
-class Scripted:
+@runtime_checkable
+class QuickMind(Protocol):
+    """A mind that decides at once. ``decide`` of the same mind must answer the same."""
+
+    def choose(self, observation: Observation) -> Decision:
+        """The next step, without waiting for anything."""
+
+
+class Rules:
+    """Base of minds that are rules: subclasses say ``choose``."""
+
+    def choose(self, observation: Observation) -> Decision:
+        """The next step."""
+        raise NotImplementedError
+
+    async def decide(self, observation: Observation) -> Decision:
+        """The next step."""
+        return self.choose(observation)
+
+
+class Scripted(Rules):
     """A mind that goes through a list of decisions, then stops; made from data or by a function."""
 
     def __init__(self, decisions: list[Decision] | Callable[[Observation], Decision]) -> None:
         self._decisions = decisions
 
-    async def decide(self, observation: Observation) -> Decision:
+    def choose(self, observation: Observation) -> Decision:
         """The decision for this step."""
         if callable(self._decisions):
             return self._decisions(observation)

@@ -1,1 +1,9 @@
 """The artifacts that are there when a world begins, one file each."""
+
+from .event_log import EVENT_LOG
+from .handbook import CODES, HANDBOOK
+from .ledger import LEDGER
+from .rights_registry import RIGHTS_REGISTRY
+from .store import STORE
+
+__all__ = ["CODES", "EVENT_LOG", "HANDBOOK", "LEDGER", "RIGHTS_REGISTRY", "STORE"]

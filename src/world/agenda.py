@@ -55,14 +55,11 @@ class Agenda:
         self.steps[principal] = 0
         self._push(principal)
 
-    def withdraw(self, principal: str) -> None:
-        """Undo of ``enrol``."""
-        del self.due_us[principal]
-        del self.steps[principal]
-
     def stepped(self, principal: str, due_us: int) -> None:
-        """A loop took a step: it saw its signals, and it is due again later."""
+        """A loop took a step: it is awake, it saw its signals, and it is due again later."""
         if principal in self.due_us:
+            if principal in self.sleeping:
+                self._rise(principal)
             self.steps[principal] += 1
             self.due_us[principal] = due_us
             self.signals.pop(principal, None)
@@ -70,10 +67,10 @@ class Agenda:
 
     def slept(self, fact: Slept) -> None:
         """Apply."""
+        self.stepped(fact.principal, fact.until_us)
         self.sleeping[fact.principal] = fact
         for id in fact.watch:
             self.watchers.setdefault(id, set()).add(fact.principal)
-        self.stepped(fact.principal, fact.until_us)
 
     def woke(self, fact: Woke, now_us: int) -> None:
         """Apply."""
@@ -171,7 +168,8 @@ class Agenda:
     def _stands(self, timer: tuple[int, int, str], holds: dict[int, ScripHeld]) -> bool:
         at_us, kind, name = timer
         if kind == _HOLD:
-            return int(name) in holds
+            hold = holds.get(int(name))
+            return hold is not None and hold.expires_us == at_us
         return self.when_us(name) == at_us
 
     def _push(self, principal: str) -> None:
@@ -179,7 +177,7 @@ class Agenda:
             heappush(self._timers, (self.due_us[principal], _LOOP, principal))
 
     def _rise(self, principal: str) -> None:
-        for id in self.sleeping.pop(principal).watch:
+        for id in set(self.sleeping.pop(principal).watch):
             watching = self.watchers[id]
             watching.discard(principal)
             if not watching:

@@ -10,6 +10,7 @@ from .answers import Answer, Code, Done, Failed, Refused
 from .artifact import ID_GRAMMAR, Artifact, is_id
 from .config import STORED_BYTES, Limits
 from .contracts import DELETE, READ, WRITE, check, fault_of
+from .door import sentence
 from .facts import (
     Allocated,
     ArtifactDeleted,
@@ -80,25 +81,30 @@ class Changes:
         no = no or self._tx.afford(caller, 0, price, depth)
         if no is not None:
             return no
-        size = self._size(action.content) + len((action.description or "").encode())
+        owner = self._owner_of_new(caller) if before is None else before.owner
+        old = before or Artifact(
+            action.id, owner, "text", "", "", Contract(), (), False, False, owner, 0, 0
+        )
+        type = old.type if action.type is None else action.type
+        description = old.description if action.description is None else action.description
+        interface = action.interface
+        if interface is None:
+            interface = old.interface if type == old.type else ()
+        size = self._size(action.content) + len(description.encode())
         room = self._room(before, size)
         if room is not None:
             return room
         self._tx.charge(price)
         self._store(before, size)
-        owner = self._owner_of_new(caller) if before is None else before.owner
-        old = before or Artifact(
-            action.id, owner, "text", "", "", Contract(), (), False, False, owner, 0, 0
-        )
         self._tx.note(
             ArtifactWritten(
                 action.id,
                 owner,
-                old.type if action.type is None else action.type,
-                old.description if action.description is None else action.description,
+                type,
+                description,
                 action.content,
                 old.contract if action.contract is None else action.contract,
-                old.interface if action.interface is None else action.interface,
+                interface,
                 old.standing,
                 old.loop,
                 self._tx.payer,
@@ -119,10 +125,11 @@ class Changes:
         if no is not None:
             return no
         text = self.text(artifact.content)
-        found = text.count(action.old) if action.old else 0
-        if found != 1:
+        first = text.find(action.old) if action.old else -1
+        if first < 0 or text.find(action.old, first + 1) >= 0:
             self._tx.charge(price)
-            detail = f"the text to replace occurs {found} times in {artifact.id}, not once"
+            how = "is not" if first < 0 else "occurs more than once"
+            detail = f"the text to replace {how} in {artifact.id}: it must be there exactly once"
             return Failed(Code.EDIT_MISMATCH, detail)
         text = text.replace(action.old, action.new)
         size = len(text.encode()) + len(artifact.description.encode())
@@ -176,11 +183,13 @@ class Changes:
             if not is_id(action.id, limits.id_chars_max):
                 detail = f"an id is {ID_GRAMMAR}, at most {limits.id_chars_max} characters"
                 return Refused(Code.ID_INVALID, detail)
-        elif caller != before.owner and _changes_more(action):
+        fault = self._fault_of_definition(action, before)
+        if fault is not None:
+            return Refused(Code.DEFINITION_INVALID, fault)
+        if before is not None and caller != before.owner and _changes_more(action):
             detail = f"only {before.owner}, its owner, changes more than the content of {before.id}"
             return Refused(Code.PERMISSION_DENIED, detail)
-        fault = self._fault_of_definition(action, before)
-        return None if fault is None else Refused(Code.DEFINITION_INVALID, fault)
+        return None
 
     def _fault_of_definition(self, action: Write, before: Artifact | None) -> str | None:
         limits = self._limits
@@ -206,6 +215,7 @@ class Changes:
 
     def _check_code(self, text: str) -> str | None:
         fault = self._code.check(text)
+        fault = None if fault is None else sentence(fault)
         self._tx.outcomes.append(Checked(fault))
         return fault
 

@@ -13,14 +13,31 @@ from typing import Any
 import msgspec
 
 from .actions import Envelope, Invoke, Sleep, Write
-from .answers import Code, EffectResult
+from .answers import Code, EffectResult, Refused
 from .config import Limits
 from .ports import EventLog
-from .records import ENCODER, ENVELOPES, RESULTS, VALUES, BlobRef, Malformed, digest_of
+from .records import (
+    ENCODER,
+    ENVELOPES,
+    OPERATES,
+    RESULTS,
+    VALUES,
+    BlobRef,
+    Command,
+    Malformed,
+    Operate,
+    digest_of,
+)
 
 INT_MAX = 2**63 - 1
 INT_MIN = -(2**63)
+USED_MAX = 2**53
+"""The most that one effect can have used of anything, so that no sum leaves 64 bits."""
 _WHOLE_MAX = 2.0**53
+_USAGES_MAX = 32
+_USAGE_NAME_CHARS_MAX = 64
+_SENTENCE_CHARS_MAX = 2_000
+_NONE = b"\xc0"
 _UNFIT = (
     TypeError,
     ValueError,
@@ -47,13 +64,14 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
         if isinstance(action, Write):
             if type(action.content) is not str:
                 return _no(envelope, Code.MALFORMED, "content is text")
-            if len(action.content) > limits.content_bytes_max:
+            size = len(action.content)
+            if size > limits.content_bytes_max:
                 return _too_large(envelope, limits)
-            if len(action.content) * 4 > limits.inline_bytes_max:
+            if size * 4 > min(limits.inline_bytes_max, limits.content_bytes_max):
+                if len(action.content.encode()) > limits.content_bytes_max:
+                    return _too_large(envelope, limits)
                 content = ENCODER.encode(action.content)
                 if len(content) > limits.inline_bytes_max:
-                    if len(action.content.encode()) > limits.content_bytes_max:
-                        return _too_large(envelope, limits)
                     blob = content
                     action = msgspec.structs.replace(action, content=BlobRef(digest_of(blob)))
                     envelope = msgspec.structs.replace(envelope, action=action)
@@ -70,10 +88,7 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
                 changed = _normalise(action.args, limits.args_depth_max)
                 raw = ENCODER.encode(envelope) if changed else raw
         elif isinstance(action, Write):
-            for tool in action.interface or ():
-                for schema in (tool.input_schema, tool.output_schema):
-                    _normalise(schema, limits.args_depth_max * 2)
-            raw = ENCODER.encode(envelope)
+            raw = ENCODER.encode(envelope) if _normalise_schemas(action, limits) else raw
         elif isinstance(action, Sleep) and len(action.watch) > limits.watch_max:
             return _no(envelope, Code.MALFORMED, f"at most {limits.watch_max} ids can be watched")
     except _UNFIT as error:
@@ -94,18 +109,31 @@ def reenter(envelope: Envelope, raw: bytes, limits: Limits) -> Entry:
         and _normalise(action.args, limits.args_depth_max)
     ):
         raise ValueError("its arguments are not in normal form")
+    if isinstance(action, Write) and (
+        not isinstance(action.content, str | BlobRef) or _normalise_schemas(action, limits)
+    ):
+        raise ValueError("its content or interface is not in normal form")
     return Entry(envelope, raw)
 
 
 def enter_result(result: EffectResult, bytes_max: int) -> EffectResult:
-    """Normalise the result of an effect; one that cannot be kept becomes a failure that says so."""
+    """Normalise the result of an effect; one that cannot be kept becomes a failure that says so.
+
+    A result that passed once passes again unchanged. ``bytes_max`` bounds the encoded value.
+    """
     try:
-        raw = ENCODER.encode(result)
-        if len(raw) > bytes_max:
-            detail = f"the answer has {len(raw)} bytes, more than the {bytes_max} that are allowed"
-            return EffectResult(None, Code.RESULT_TOO_LARGE, detail, result.usage)
-        result = RESULTS.decode(raw)
-        if any(not 0 <= used <= INT_MAX for used in result.usage.values()):
+        value = ENCODER.encode(result.value)
+        code, detail, size = result.code, sentence(result.detail), len(value)
+        if size > bytes_max:
+            value, code = _NONE, Code.RESULT_TOO_LARGE
+            detail = f"the answer has {size} bytes, more than the {bytes_max} that are allowed"
+        result = RESULTS.decode(
+            ENCODER.encode(EffectResult(msgspec.Raw(value), code, detail, result.usage))
+        )
+        if len(result.usage) > _USAGES_MAX or any(
+            len(name) > _USAGE_NAME_CHARS_MAX or not 0 <= used <= USED_MAX
+            for name, used in result.usage.items()
+        ):
             return EffectResult(None, Code.TOOL_FAILED, "the answer tells an impossible usage")
         holder = [result.value]
         _normalise(holder, 64)
@@ -114,9 +142,25 @@ def enter_result(result: EffectResult, bytes_max: int) -> EffectResult:
         return EffectResult(None, Code.TOOL_FAILED, f"the answer is not JSON: {_reason(error)}")
 
 
+def enter_command(command: Command, bytes_max: int) -> tuple[Command, bytes] | Refused:
+    """Normalise an operator's command, with its encoding, or say why it cannot be kept."""
+    try:
+        raw = ENCODER.encode(Operate(command))
+        if len(raw) > bytes_max:
+            return Refused(Code.MALFORMED, f"a command has at most {bytes_max} bytes")
+        return OPERATES.decode(raw).command, raw
+    except _UNFIT as error:
+        return Refused(Code.MALFORMED, f"not a command: {_reason(error)}")
+
+
+def sentence(text: str) -> str:
+    """A stranger's sentence as a record can hold it: bounded, without lone surrogates."""
+    return str(text)[:_SENTENCE_CHARS_MAX].encode(errors="replace").decode()
+
+
 def keep(value: Any, inline_bytes_max: int) -> tuple[Any, bytes | None]:
     """The form of a value in a record, and its encoding where that is only the hash."""
-    if value is None or type(value) is int:
+    if value is None or type(value) is int or type(value) is BlobRef:
         return value, None
     data = ENCODER.encode(value)
     if len(data) <= inline_bytes_max:
@@ -160,6 +204,14 @@ def _is_flat(args: dict[str, Any]) -> bool:
         elif kind is not str and kind is not bool and value is not None:
             return False
     return True
+
+
+def _normalise_schemas(action: Write, limits: Limits) -> bool:
+    changed = False
+    for tool in action.interface or ():
+        for schema in (tool.input_schema, tool.output_schema):
+            changed |= _normalise(schema, limits.args_depth_max * 2)
+    return changed
 
 
 def _normalise(node: Any, levels: int) -> bool:

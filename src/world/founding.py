@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from .actions import Contract
+from .answers import Code
 from .artifact import ID_GRAMMAR, is_id
 from .config import COMPUTE, GENESIS, STORED_BYTES, ArtifactSpec, Cost, PrincipalSpec, WorldConfig
 from .contracts import fault_of
@@ -58,6 +59,7 @@ def _principal(
     note: Callable[[Fact], None], log: EventLog, config: WorldConfig, spec: PrincipalSpec
 ) -> None:
     content, size = _content(log, config, spec.content)
+    size += len(spec.description.encode())
     note(_artifact(spec.id, spec.id, "principal", spec.description, True, spec.loop, content, size))
     if size:
         note(Allocated(spec.id, STORED_BYTES, size))
@@ -122,6 +124,11 @@ def _faults(config: WorldConfig, natives: Mapping[str, Native]) -> Iterator[str]
             yield f"resource {name}: kind must be one of {', '.join(_KINDS)}"
         if resource.kind == "renewable" and resource.window_us <= 0:
             yield f"resource {name}: a renewable resource needs a window_us from 1"
+    if config.pace_us <= 0:
+        yield "pace_us is an integer from 1: a loop takes its steps one after the other"
+    for name in config.refunded:
+        if name not in Code.__members__:
+            yield f"refunded: {name!r} is no code of a failure"
     yield from _cost_faults(config, kinds)
     seen = {GENESIS, *natives}
     for id in (*(p.id for p in config.principals), *(a.id for a in config.artifacts)):

@@ -15,7 +15,7 @@ import msgspec
 from .actions import Envelope, Sleep, Stop, Write
 from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
 from .config import WorldConfig
-from .door import enter, enter_result
+from .door import enter, enter_result, sentence
 from .facts import ParkedFrame, ScripReleased
 from .ports import (
     Abort,
@@ -138,12 +138,15 @@ class Frames:
         if waited is not None:
             if outcome != frame.call:
                 session.close()
+                if isinstance(outcome, Abort):
+                    return _end(outcome)
                 return Failed(Code.CODE_DIVERGED, "run again, the code asked something else")
             outcome = self._answer(frame, session, outcome, waited)
         while isinstance(outcome, CallBack):
             if len(frame.trace) >= self._config.limits.calls_max:
-                outcome = Abort(f"a frame calls back at most {self._config.limits.calls_max} times")
-                break
+                session.close()
+                detail = f"a frame calls back at most {self._config.limits.calls_max} times"
+                return Failed(Code.CALLS_EXCEEDED, detail)
             if self._config.call_back_compute > self._tx.compute_left:
                 session.close()
                 no = self._tx.short_of("compute", self._config.call_back_compute)
@@ -193,7 +196,7 @@ class Frames:
                 outcome = CallBack(action, outcome.waits)
         elif isinstance(outcome, Return):
             result = enter_result(
-                EffectResult(outcome.value), self._config.limits.content_bytes_max
+                EffectResult(self._tx.value(outcome.value)), self._config.limits.content_bytes_max
             )
             if result.code is not None:
                 outcome = Abort(result.detail)
@@ -201,6 +204,8 @@ class Frames:
                 kept = self._tx.kept(Done(result.value))
                 assert isinstance(kept, Done)
                 outcome = Return(kept.result)
+        elif isinstance(outcome, Raise | Abort):
+            outcome = type(outcome)(sentence(outcome.detail))
         self._tx.outcomes.append(outcome)
         return outcome
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from typing import TypeGuard
 
 import msgspec
 
 from .actions import Envelope, Sleep, Stop
-from .answers import Answer, Code, Done, EffectResult, Refused
+from .answers import Answer, Code, Done, EffectResult, Refused, Waiting
 from .config import COMPUTE, WorldConfig
-from .door import Entry, enter, enter_result
+from .door import Entry, enter, enter_command, enter_result
 from .facts import (
     EffectRequested,
     EffectSettled,
@@ -34,6 +35,7 @@ from .natives import Native
 from .operation import operate
 from .ports import CodeRunner, EventLog
 from .records import (
+    ANSWERS,
     ENCODER,
     FORMAT,
     NO_RECORD,
@@ -41,7 +43,6 @@ from .records import (
     Begin,
     Command,
     Malformed,
-    Operate,
     RawRecord,
     Settle,
     chain,
@@ -174,11 +175,8 @@ class World:
             answer = self._rest(principal, entry.envelope.action)
         elif answer is None:
             answer = self._admit(principal, entry)
-        if isinstance(entry, Entry) and entry.blob is not None:
-            if isinstance(answer, Refused) and answer.code <= Code.ADMISSION_EXCEEDED:
-                raw = ENCODER.encode(Malformed(principal, answer.code, "its content was not kept"))
-            else:
-                self.log.put_blob(digest_of(entry.blob), entry.blob)
+        if isinstance(entry, Entry) and entry.blob is not None and _turned_away(answer):
+            raw = ENCODER.encode(Malformed(principal, answer.code, "its content was not kept"))
         self._record(raw, answer, None)
         return self._tx.resolve(answer)
 
@@ -203,18 +201,25 @@ class World:
             answer = actions.frames.resume(effect.frames, tx.kept(answer))
             tx.post_uses()
         answer = tx.kept(answer)
-        if effect.key is not None:
+        if effect.key is not None and not isinstance(answer, Waiting):
             remembered = self.state.keys.get(effect.principal, {}).get(effect.key)
             if remembered is not None:
                 tx.note(msgspec.structs.replace(remembered, answer=answer))
         self._record(raw, answer, int(effect_id.partition(".")[0]))
-        return Settled(effect.principal, effect.origin, tx.resolve(answer))
+        return Settled(effect.principal, effect.origin, tx.resolve(_copy(answer)))
 
     def operate(self, command: Command, now_us: int) -> Answer:
-        """Take an operator's command; refused when it names what is not there."""
+        """Take an operator's command; refused when it names what is not there.
+
+        One that cannot be kept is refused and not logged.
+        """
+        entered = enter_command(command, self.limits.action_bytes_max)
+        if isinstance(entered, Refused):
+            return entered
+        command, raw = entered
         self._start("", now_us)
         answer = operate(self._tx.note, self.state, self.limits, command)
-        self._record(ENCODER.encode(Operate(command)), answer, None)
+        self._record(raw, answer, None)
         return answer
 
     def advance(self, now_us: int) -> None:
@@ -272,10 +277,12 @@ class World:
         return None
 
     def _rest(self, principal: str, action: Sleep | Stop) -> Answer:
-        if isinstance(action, Sleep):
-            self._tx.note(Slept(principal, max(action.until_us, self.state.now_us), action.watch))
-        else:
+        """Let a loop rest, for one step at least; who has no loop has nothing to rest."""
+        if isinstance(action, Stop):
             self._tx.note(Stopped(principal, action.reason))
+        elif principal in self.state.agenda.due_us:
+            until_us = max(action.until_us, self.state.now_us + self.config.pace_us)
+            self._tx.note(Slept(principal, until_us, action.watch))
         return Done()
 
     def _admit(self, principal: str, entry: Entry | Malformed) -> Answer:
@@ -319,12 +326,12 @@ class World:
             if first.fingerprint != fingerprint:
                 detail = f"the key {key!r} was used for another action: take a new one"
                 return Refused(Code.KEY_REUSED, detail)
-            return first.answer
+            return _copy(first.answer)
         self._tx.key = key
         answer = self._tx.kept(self._actions.act(principal, entry.envelope.action))
         if not isinstance(answer, Refused):
             self._tx.note(KeyRemembered(principal, key, fingerprint, answer))
-        return answer
+        return _copy(answer)
 
     def _post_resources(self, effect: EffectRequested, result: EffectResult) -> None:
         """Post what an effect used, by rule, and free the compute of the frames that waited."""
@@ -341,9 +348,9 @@ class World:
             for name, amount in used.items():
                 if amount > held[name]:
                     tx.note(Overran(effect.principal, name, amount - held[name]))
+        tx.compute_capped = True
         if effect.frame_hold:
             tx.compute_left = resources.holds[effect.frame_hold].amounts[COMPUTE]
-            tx.compute_capped = True
             tx.note(ResourcePosted(effect.frame_hold, {}))
 
     def _used(self, held: Mapping[str, int], result: EffectResult) -> dict[str, int]:
@@ -371,9 +378,10 @@ class World:
             self.requests.append(self._request(effect))
 
     def _wake(self) -> None:
-        """Wake who watches an id that the facts of this input touch."""
+        """Wake who watches an id that the facts of this input touch; to fall asleep touches nothing."""
         agenda = self.state.agenda
-        touched = {id for fact in self._tx.facts for id in ids_of(fact) if id in agenda.watchers}
+        facts = (fact for fact in self._tx.facts if type(fact) is not Slept)
+        touched = {id for fact in facts for id in ids_of(fact) if id in agenda.watchers}
         for principal in sorted({p for id in touched for p in agenda.watchers[id]}):
             self._tx.note(Woke(principal))
 
@@ -392,3 +400,13 @@ class World:
             effect.result_bytes_max,
             effect.repeatable,
         )
+
+
+def _copy(answer: Answer) -> Answer:
+    """An answer that its receiver may change, while the state remembers the other."""
+    copy: Answer = ANSWERS.decode(ENCODER.encode(answer))
+    return copy
+
+
+def _turned_away(answer: Answer) -> TypeGuard[Refused]:
+    return isinstance(answer, Refused) and answer.code <= Code.ADMISSION_EXCEEDED

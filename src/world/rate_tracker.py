@@ -29,7 +29,10 @@ class RateTracker:
 
     def configure_limit(self, principal: str, resource: str, limit: int) -> None:
         """Set how much ``principal`` may use in any window. Without it the limit is 0."""
-        self._limits[resource][principal] = limit
+        if limit:
+            self._limits[resource][principal] = limit
+        else:
+            self._limits[resource].pop(principal, None)
 
     def limit(self, principal: str, resource: str) -> int:
         """The quota in one window."""

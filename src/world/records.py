@@ -195,6 +195,8 @@ OUTCOMES = msgspec.msgpack.Decoder(
 )
 ENVELOPES = msgspec.msgpack.Decoder(Envelope, ext_hook=_from_wire)
 RESULTS = msgspec.msgpack.Decoder(EffectResult, ext_hook=_from_wire)
+OPERATES = msgspec.msgpack.Decoder(Operate, ext_hook=_from_wire)
+ANSWERS = msgspec.msgpack.Decoder(Done | Refused | Failed | Waiting, ext_hook=_from_wire)
 
 
 def chain(head: bytes, body: bytes) -> bytes:

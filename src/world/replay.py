@@ -7,11 +7,12 @@ and earlier records through the log, bounded to what stood at the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from .actions import Envelope
+from .actions import Envelope, Write
 from .answers import Answer, Done, EffectResult, Failed, Refused
 from .door import reenter, value_of
 from .facts import EffectRequested
@@ -20,6 +21,7 @@ from .kernel import World
 from .natives import Native
 from .ports import Checked, CodeCall, CodeRunner, EventLog, Outcome
 from .records import (
+    ENCODER,
     FOLDS,
     FORMAT,
     INPUTS,
@@ -34,6 +36,7 @@ from .records import (
     Record,
     Settle,
     chain,
+    digest_of,
     effect_key,
 )
 from .state import State
@@ -141,6 +144,29 @@ def verify(
     return state
 
 
+def read_records(rows: Iterable[Row], log: EventLog) -> Iterator[Record]:
+    """Decode records, with large content in full.
+
+    Raises:
+        LogFault: a record is of another format.
+    """
+    for row in rows:
+        try:
+            record = RECORDS.decode(row[2])
+        except (msgspec.DecodeError, ValueError) as error:
+            raise LogFault(f"record {row[0]} is not of format {FORMAT}: {error}", row[0]) from None
+        given, answer = record.input, record.answer
+        if isinstance(given, Envelope) and isinstance(given.action, Write):
+            action = replace(given.action, content=value_of(given.action.content, log))
+            record = replace(record, input=replace(given, action=action))
+        elif isinstance(given, Settle):
+            result = replace(given.result, value=value_of(given.result.value, log))
+            record = replace(record, input=replace(given, result=result))
+        if isinstance(answer, Done):
+            record = replace(record, answer=Done(value_of(answer.result, log)))
+        yield record
+
+
 def results_of(rows: Iterable[Row], log: EventLog) -> dict[str, EffectResult]:
     """Every recorded result of an effect, in full, by the effect's idempotency key.
 
@@ -149,18 +175,20 @@ def results_of(rows: Iterable[Row], log: EventLog) -> dict[str, EffectResult]:
     """
     keys: dict[str, str] = {}
     results: dict[str, EffectResult] = {}
-    for row in rows:
-        try:
-            record = RECORDS.decode(row[2])
-        except (msgspec.DecodeError, ValueError) as error:
-            raise LogFault(f"record {row[0]} is not of format {FORMAT}: {error}", row[0]) from None
+    digests: dict[int, bytes] = {}
+
+    def noted() -> Iterator[Row]:
+        for row in rows:
+            digests[row[0]] = row[1]
+            yield row
+
+    for record in read_records(noted(), log):
+        digest = digests.pop(record.seq)
         if isinstance(record.input, Settle):
-            result = record.input.result
-            value = value_of(result.value, log)
-            results[keys[record.input.effect_id]] = msgspec.structs.replace(result, value=value)
+            results[keys.pop(record.input.effect_id)] = record.input.result
         for fact in record.facts:
             if isinstance(fact, EffectRequested):
-                keys[fact.id] = effect_key(row[1], fact.id)
+                keys[fact.id] = effect_key(digest, fact.id)
     return results
 
 
@@ -176,6 +204,8 @@ def _decide_again(world: World, proof: _Proof, row: Row) -> None:
         raise LogFault(f"record {seq} says that it is record {shell.seq}", seq)
     try:
         if isinstance(given, Envelope):
+            if isinstance(given.action, Write):
+                world.text(given.action.content)
             world.take(reenter(given, bytes(shell.input), world.limits), shell.now_us)
         elif isinstance(given, Malformed):
             world.take(given, shell.now_us)
@@ -185,8 +215,9 @@ def _decide_again(world: World, proof: _Proof, row: Row) -> None:
             world.operate(given.command, shell.now_us)
         elif isinstance(given, Advance):
             world.advance(shell.now_us)
-    except ValueError as error:
-        raise ReplayMismatch(f"record {seq} cannot be decided again: {error}", seq) from None
+    except (msgspec.DecodeError, ValueError, KeyError, AssertionError) as error:
+        text = f"record {seq} cannot be decided again: {error!r:.300}"
+        raise ReplayMismatch(text, seq) from None
     world.requests.clear()
     if world.state.seq != seq:
         raise ReplayMismatch(f"record {seq}: deciding it again gives no record", seq)
@@ -223,9 +254,11 @@ def _compare(row: Row, body: bytes) -> None:
         ReplayMismatch: something does.
     """
     theirs, ours = RECORDS.decode(row[2]), RECORDS.decode(body)
+    if ENCODER.encode(theirs) != row[2]:
+        raise ReplayMismatch(f"record {row[0]} is not encoded as this format does it", row[0])
     for field in Record.__struct_fields__:
         one, other = (_without_detail(getattr(record, field)) for record in (theirs, ours))
-        if one != other:
+        if ENCODER.encode(one) != ENCODER.encode(other):
             text = f"record {row[0]}: {field} was {one!r:.300}, decided again it is {other!r:.300}"
             raise ReplayMismatch(text, row[0])
 
@@ -233,7 +266,7 @@ def _compare(row: Row, body: bytes) -> None:
 def _without_detail(part: object) -> object:
     """The part with the detail sentences blanked, however deep answers stand in it."""
     if isinstance(part, Refused | Failed):
-        return msgspec.structs.replace(part, detail="")
+        return replace(part, detail="")
     if isinstance(part, list | tuple):
         return [_without_detail(item) for item in part]
     if isinstance(part, msgspec.Struct) and not isinstance(part, Done):
@@ -250,7 +283,7 @@ class _Proof:
         self._at = 0
         self.read = log.read
         self.of = log.of
-        self.get_blob = log.get_blob
+        self._get_blob = log.get_blob
 
     def expect(self, row: Row, outcomes: Sequence[Outcome]) -> None:
         """Turn to the next record."""
@@ -268,7 +301,23 @@ class _Proof:
         """Nothing to keep: the record stands already."""
 
     def put_blob(self, digest: bytes, data: bytes) -> None:
-        """Nothing to keep: the log under proof has it, or reading it will say so."""
+        """Nothing to keep: the log under proof must have it."""
+        self.get_blob(digest)
+
+    def get_blob(self, digest: bytes) -> bytes:
+        """Content by its hash, proved.
+
+        Raises:
+            LogFault: it is missing, or it was changed.
+        """
+        seq = self._row[0]
+        try:
+            data = self._get_blob(digest)
+        except LogFault as fault:
+            raise LogFault(f"record {seq}: {fault}", seq) from None
+        if digest_of(data) != digest:
+            raise LogFault(f"record {seq}: its content {digest.hex()} was changed", seq)
+        return data
 
     def check(self, code: str) -> str | None:
         """What the code runner said of this code."""

@@ -74,6 +74,13 @@ class Resources:
             return self.tracker.limit(principal, resource)
         return stock.limits.get(principal, 0)
 
+    def held_of(self, principal: str, resource: str) -> int:
+        """What is set aside of a quota and not yet posted."""
+        stock = self.stocks.get(resource)
+        if stock is None:
+            return self.tracker.held(principal, resource)
+        return stock.held.get(principal, 0)
+
     def remaining(self, principal: str, resource: str, now_us: int) -> int:
         """What can still be used, with holds and the input under way counted as used."""
         stock = self.stocks.get(resource)
@@ -86,12 +93,18 @@ class Resources:
         return left
 
     def time_until(self, principal: str, resource: str, amount: int, now_us: int) -> int | None:
-        """Microseconds until ``amount`` is there; None where waiting does not help."""
+        """Microseconds until the input under way could use ``amount`` more; None where waiting does not help.
+
+        What it used so far stands and is needed once more by then.
+        """
         if resource in self.stocks:
             return 0 if amount <= self.remaining(principal, resource, now_us) else None
-        if principal == self.payer:
-            amount += self.pending.get(resource, 0)
-        return self.tracker.time_until_capacity(principal, resource, amount, now_us)
+        tracker = self.tracker
+        pending = self.pending.get(resource, 0) if principal == self.payer else 0
+        amount += pending
+        wait_us = tracker.time_until_capacity(principal, resource, amount + pending, now_us)
+        most = tracker.limit(principal, resource) - tracker.held(principal, resource)
+        return tracker.windows_us[resource] if wait_us is None and amount <= most else wait_us
 
     def use(self, principal: str, resource: str, amount: int, now_us: int) -> None:
         """Count as used now: a stamp in a window, or the end of a depletable amount."""
@@ -149,8 +162,10 @@ class Resources:
         stock = self.stocks.get(resource)
         if stock is None:
             self.tracker.configure_limit(principal, resource, limit)
-        else:
+        elif limit:
             stock.limits[principal] = limit
+        else:
+            stock.limits.pop(principal, None)
 
     def _hold(self, principal: str, resource: str, amount: int) -> None:
         stock = self.stocks.get(resource)

@@ -134,6 +134,7 @@ class State:
             ContentReplaced: artifacts.put_back,
             ArtifactDeleted: artifacts.undeleted,
             OwnershipTransferred: artifacts.put_back,
+            InterfaceDiscovered: artifacts.put_back,
         }
 
     def apply(self, fact: Fact) -> Any:
@@ -192,8 +193,6 @@ class State:
         self.artifacts.restored(fact, before)
         if fact.standing and before is None:
             del self.ledger.balances[fact.id]
-            if fact.loop:
-                self.agenda.withdraw(fact.id)
 
     def _requested(self, fact: EffectRequested) -> None:
         self.effects[fact.id] = fact

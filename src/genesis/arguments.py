@@ -1,0 +1,57 @@
+"""Owns what the methods of genesis artifacts share: bounded argument types, pages, and whom a call is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..world import Artifact, Code, Context, Done, Failed, Method, Native, Tool
+
+INTEGER_MAX = 2**53
+"""Up to here whole numbers are exact in every JSON, and the door makes integers of them."""
+ID = {"type": "string", "maxLength": 256}
+"""Longer than any id that a world allows; whether it is one is the world's to say."""
+TEXT = {"type": "string", "maxLength": 2_000}
+QUERY = {"type": "string", "maxLength": 200}
+AMOUNT = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
+SEQ = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
+PAGE = {"after": ID, "limit": {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}}
+
+
+def native(id: str, description: str, *methods: Method) -> Native:
+    """A genesis artifact with its methods."""
+    return Native(id, description, {method.tool.name: method for method in methods})
+
+
+def method(
+    name: str,
+    description: str,
+    handler: Callable[[Context, dict[str, Any]], Done | Failed],
+    required: dict[str, Any] | None = None,
+    optional: dict[str, Any] | None = None,
+    **keywords: Any,
+) -> Method:
+    """A method whose arguments are ``required`` and ``optional``, by name; ``keywords`` are JSON Schema's."""
+    required = required or {}
+    schema = {"type": "object", "properties": {**required, **(optional or {})}, **keywords}
+    if required:
+        schema["required"] = list(required)
+    return Method(Tool(name, description, schema), handler)
+
+
+def page_size(ctx: Context, args: dict[str, Any]) -> int:
+    """How many rows the caller gets at most."""
+    page_max = ctx.config.limits.page_max
+    return min(int(args.get("limit", page_max)), page_max)
+
+
+def find(ctx: Context, id: str) -> Artifact | Failed:
+    """The artifact, or the failure that says there is none."""
+    artifacts = ctx.state.artifacts
+    artifact = artifacts.by_id.get(id)
+    if artifact is not None:
+        return artifact
+    if id in artifacts.gone:
+        return Failed(Code.NOT_FOUND, f"{id!r} was deleted; its id is not used again")
+    detail = f"there is no artifact {id!r}: genesis_store search finds artifacts"
+    return Failed(Code.NOT_FOUND, detail)

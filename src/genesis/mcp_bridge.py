@@ -1,0 +1,174 @@
+"""Owns the bridge: a tool server as a genesis artifact. The one place that joins a handler to a process.
+
+A subclass says only what differs: its name and what it is for. The artifact begins with one
+method, ``list_tools``; what it discovers becomes methods of the artifact. The process is started
+by the first effect and ends with the run.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import msgspec
+
+from ..adapters.mcp_process import McpServerSpec
+from ..adapters.mcp_session import (
+    McpCallError,
+    McpCrashed,
+    McpError,
+    McpProtocolError,
+    McpTimeout,
+    McpTooLarge,
+    McpUnavailable,
+)
+from ..adapters.mcp_stdio import McpClient
+from ..world import (
+    Code,
+    Context,
+    Done,
+    Effect,
+    EffectRequest,
+    EffectResult,
+    Failed,
+    Method,
+    Native,
+    SchemaError,
+    Tool,
+    Validator,
+    is_id,
+)
+
+LIST_TOOLS = "list_tools"
+_DETAIL_CHARS_MAX = 400
+_DESCRIPTION_CHARS_MAX = 1_000
+_TOOL_NAME_CHARS_MAX = 64
+_CODES: dict[type[McpError], Code] = {
+    McpUnavailable: Code.TOOL_UNAVAILABLE,
+    McpTimeout: Code.EFFECT_TIMEOUT,
+    McpCrashed: Code.TOOL_CRASHED,
+    McpTooLarge: Code.RESULT_TOO_LARGE,
+    McpProtocolError: Code.TOOL_FAILED,
+    McpCallError: Code.TOOL_FAILED,
+}
+
+
+class GenesisMcpBridge:
+    """A tool server behind an artifact: its ``native`` for the kernel, ``perform`` for the runner.
+
+    Attributes:
+        id: the artifact. name: the server's name in the configuration.
+        purpose: what agents are told it is for.
+        patience_s: real seconds for starting up, the download by npx or uvx included.
+    """
+
+    id: ClassVar[str]
+    name: ClassVar[str]
+    purpose: ClassVar[str]
+
+    def __init__(self, spec: McpServerSpec) -> None:
+        self._client = McpClient(spec)
+        self.patience_s = spec.start_timeout_s + 2 * spec.grace_s
+
+    @classmethod
+    def native(cls) -> Native:
+        """The artifact as the kernel takes it."""
+        tool = Tool(
+            LIST_TOOLS,
+            f"Ask the server of {cls.id} which tools it has; they become methods of {cls.id}.",
+            {"type": "object", "properties": {}},
+        )
+        list_tools = Method(tool, cls._ask_list, effect=True, settled=_discovered)
+        return Native(
+            cls.id,
+            f"{cls.purpose}. Invoke list_tools first: it makes the server's tools methods here",
+            {LIST_TOOLS: list_tools},
+            discovered=cls._tool,
+            capabilities=frozenset({"interface"}),
+        )
+
+    async def perform(self, request: EffectRequest) -> EffectResult:
+        """Call the server. Whatever it does wrong is a result with a code."""
+        payload: Any = request.payload
+        began_ns = time.monotonic_ns()
+        try:
+            timeout_s = (request.deadline_us - request.requested_us) / 1e6
+            if payload["tool"] == LIST_TOOLS:
+                tools = await self._client.list_tools(timeout_s=timeout_s)
+                result = EffectResult({"tools": [_shape_of(tool) for tool in tools]})
+            else:
+                answer = await self._client.call_tool(payload["tool"], payload["args"], timeout_s)
+                usage = {"bytes_out": answer.bytes_out, "bytes_in": answer.bytes_in}
+                result = _result_of(answer.result, usage)
+        except McpError as error:
+            detail = str(error)[:_DETAIL_CHARS_MAX]
+            usage = {"bytes_out": error.bytes_out, "bytes_in": error.bytes_in}
+            result = EffectResult(None, _CODES[type(error)], detail, usage)
+        wall_us = (time.monotonic_ns() - began_ns) // 1_000
+        return msgspec.structs.replace(result, usage={**result.usage, "wall_us": wall_us})
+
+    async def close(self) -> None:
+        """Stop the server and everything that it started."""
+        await self._client.close()
+
+    @classmethod
+    def _ask_list(cls, context: Context, args: dict[str, Any]) -> Effect:
+        return Effect(cls.id, {"tool": LIST_TOOLS, "args": {}})
+
+    @classmethod
+    def _tool(cls, tool: Tool) -> Method:
+        def ask(context: Context, args: dict[str, Any]) -> Effect:
+            return Effect(cls.id, {"tool": tool.name, "args": args})
+
+        return Method(tool, ask, effect=True)
+
+
+def _discovered(context: Context, payload: Any, result: EffectResult) -> Done | Failed:
+    """Make the server's tools methods of the artifact; leave out what cannot be checked."""
+    own = context.natives[context.artifact].methods
+    tools: dict[str, Tool] = {name: method.tool for name, method in own.items()}
+    left_out: list[str] = []
+    for shape in result.value["tools"]:
+        try:
+            tool = msgspec.convert(shape, Tool)
+            Validator(tool.input_schema, context.config.limits)
+        except (msgspec.ValidationError, SchemaError):
+            left_out.append(str(shape.get("name", ""))[:_TOOL_NAME_CHARS_MAX])
+            continue
+        if tool.name in tools or len(tools) > context.config.limits.tools_max:
+            left_out.append(tool.name)
+        else:
+            tools[tool.name] = tool
+    context.discover(tuple(tools.values()))
+    return Done({"methods": list(tools), "left_out": left_out})
+
+
+def _shape_of(tool: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a tool that a server lists: its name, description and schemas."""
+    name = tool.get("name")
+    shape: dict[str, Any] = {"name": name if isinstance(name, str) else ""}
+    if len(shape["name"]) > _TOOL_NAME_CHARS_MAX or not is_id(shape["name"].lower(), 64):
+        shape["name"] = ""
+    shape["description"] = str(tool.get("description") or "")[:_DESCRIPTION_CHARS_MAX]
+    shape["inputSchema"] = tool.get("inputSchema")
+    if "outputSchema" in tool:
+        shape["outputSchema"] = tool["outputSchema"]
+    return shape
+
+
+def _result_of(answer: dict[str, Any], usage: dict[str, int]) -> EffectResult:
+    """A tool's answer: its content, or the failure that it tells of."""
+    content = answer.get("content")
+    if not isinstance(content, list):
+        return EffectResult(None, Code.TOOL_FAILED, "the tool answered no content", usage)
+    if answer.get("isError") is True:
+        return EffectResult(None, Code.TOOL_FAILED, _text_of(content)[:_DETAIL_CHARS_MAX], usage)
+    value: dict[str, Any] = {"content": content}
+    if "structuredContent" in answer:
+        value["structuredContent"] = answer["structuredContent"]
+    return EffectResult(value, usage=usage)
+
+
+def _text_of(content: list[Any]) -> str:
+    parts = [str(part.get("text", "")) for part in content if isinstance(part, dict)]
+    return " ".join(" ".join(parts).split()) or "the tool failed without a word"

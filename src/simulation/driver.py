@@ -1,0 +1,357 @@
+"""Owns driving a world: whose turn it is, in which order, and when effects are performed and settled.
+
+Two clocks. On the virtual one the world runs as fast as it can: an effect takes its modelled latency
+in world time, and the world waits in real time for a result that is due, so the order of events
+does not depend on the machine. On the wall clock everything happens when it happens. On both, a
+slow effect holds up nobody but the principal that asked for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from ..adapters.performer import Performer
+from ..agents.loop import Loop
+from ..agents.mind import Decision
+from ..world import (
+    Code,
+    EffectRequest,
+    EffectResult,
+    Envelope,
+    Refused,
+    Sleep,
+    Stop,
+    Waiting,
+    World,
+)
+
+_BREATH_S = 0.05
+"""How long the world runs before it lets signals, servers and the view have a moment."""
+_DETAIL_CHARS_MAX = 200
+
+
+class Committed(Protocol):
+    """The part of a store that driving needs."""
+
+    @property
+    def pending(self) -> int:
+        """Records that are not durable yet."""
+
+    def commit(self) -> None:
+        """Make them durable, in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """How a world is driven.
+
+    Attributes:
+        until_us: world time after which nothing more is begun.
+        steps_max: records after which it ends; None for any number.
+        group_records_max: records in one durable transaction.
+        effects_in_flight_max: effects performed at one time.
+        decide_timeout_s: real time for one decision of a mind.
+    """
+
+    until_us: int
+    steps_max: int | None
+    group_records_max: int
+    effects_in_flight_max: int
+    decide_timeout_s: float
+
+
+@dataclass(slots=True)
+class _Flight:
+    request: EffectRequest
+    task: asyncio.Task[EffectResult]
+    due_us: int
+
+
+class Driver:
+    """Drives one world to its end on one of the two clocks.
+
+    Attributes:
+        loops: by principal. steps: records made by this process.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        store: Committed,
+        loops: Mapping[str, Loop],
+        performers: Mapping[str, Performer],
+        drive: Drive,
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.world = world
+        self.loops = loops
+        self._store = store
+        self._performers = performers
+        self._drive = drive
+        self._on_progress = on_progress
+        self._flights: dict[str, _Flight] = {}
+        self._stop = asyncio.Event()
+        self._slots = asyncio.Semaphore(drive.effects_in_flight_max)
+        self._first_seq = world.state.seq
+        self._breathed_s = time.monotonic()
+
+    @property
+    def steps(self) -> int:
+        """Records made since this driver began."""
+        return self.world.state.seq - self._first_seq
+
+    def stop(self) -> None:
+        """End soon and cleanly: what happened is committed, what is in flight is left pending."""
+        self._stop.set()
+
+    async def virtual(self) -> str:
+        """Drive on the virtual clock; returns why it ended: until, steps, quiet or stopped."""
+        self._launch()
+        try:
+            while (ended := self._ended()) is None:
+                now_us = self._next_us()
+                if now_us is None:
+                    ended = "quiet"
+                    break
+                if now_us > self._drive.until_us:
+                    ended = "until"
+                    break
+                await self._instant(now_us)
+                await self._breathe()
+            return ended
+        finally:
+            await self._land()
+
+    async def wall(self) -> str:
+        """Drive in real time; returns why it ended: until, steps, quiet or stopped."""
+        began_s, began_us = time.monotonic(), self.world.state.now_us
+        thoughts: dict[str, asyncio.Task[Decision]] = {}
+        self._launch()
+        try:
+            while (ended := self._ended()) is None:
+                now_us = began_us + int((time.monotonic() - began_s) * 1e6)
+                if now_us > self._drive.until_us:
+                    ended = "until"
+                    break
+                self._moment(now_us, thoughts)
+                next_us = self._next_loop_us(thoughts)
+                if next_us is None and not thoughts and not self._flights:
+                    ended = "quiet"
+                    break
+                until_us = min(next_us or self._drive.until_us, self._drive.until_us)
+                passed_us = began_us + int((time.monotonic() - began_s) * 1e6)
+                await self._anything(thoughts, max(0.001, (until_us - passed_us) / 1e6))
+                await self._breathe()
+            return ended
+        finally:
+            for thought in thoughts.values():
+                thought.cancel()
+            await self._land()
+
+    def _ended(self) -> str | None:
+        if self._stop.is_set():
+            return "stopped"
+        steps_max = self._drive.steps_max
+        return "steps" if steps_max is not None and self.steps >= steps_max else None
+
+    def _next_us(self) -> int | None:
+        times = [flight.due_us for flight in self._flights.values()]
+        due_us = self.world.next_due_us()
+        if due_us is not None:
+            times.append(max(due_us, self.world.state.now_us))
+        return min(times, default=None)
+
+    async def _instant(self, now_us: int) -> None:
+        """Everything that is due at one moment of the virtual clock, in an order of its own seed."""
+        world = self.world
+        landed = await self._due_results(now_us)
+        if self._stop.is_set():
+            return
+        world.advance(now_us)
+        decisions = await self._decisions(world.due(now_us))
+        moves = [(self._rank(now_us, p), p, 0, "") for p in decisions]
+        moves += [
+            (self._rank(now_us, f.request.principal), f.request.principal, n, f.request.id)
+            for n, (f, _) in enumerate(landed.values(), 1)
+        ]
+        for _, principal, _, effect_id in sorted(moves):
+            if effect_id:
+                self._settle(effect_id, landed[effect_id][1], now_us)
+            else:
+                self._act(principal, decisions[principal], now_us)
+        self._launch()
+
+    async def _due_results(self, now_us: int) -> dict[str, tuple[_Flight, EffectResult]]:
+        """Wait in real time for the results that are due; one that timed out is due at its deadline."""
+        landed: dict[str, tuple[_Flight, EffectResult]] = {}
+        for id, flight in list(self._flights.items()):
+            if flight.due_us > now_us:
+                continue
+            await self._until_done(flight.task)
+            if not flight.task.done():
+                return {}
+            result = flight.task.result()
+            if result.code == Code.EFFECT_TIMEOUT and flight.request.deadline_us > now_us:
+                flight.due_us = flight.request.deadline_us
+            else:
+                landed[id] = (flight, result)
+                del self._flights[id]
+        return landed
+
+    async def _until_done(self, task: asyncio.Task[EffectResult]) -> None:
+        """Wait for a task, or for the stop."""
+        if task.done():
+            return
+        self._on_progress()
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
+    async def _decisions(self, due: list[str]) -> dict[str, Decision]:
+        """What every loop that is due does next, decided on the same state of the world."""
+        decisions: dict[str, Decision] = {}
+        slow: dict[str, asyncio.Task[Decision]] = {}
+        for principal in due:
+            loop = self.loops[principal]
+            forced = loop.forced(self.world)
+            if forced is not None:
+                decisions[principal] = forced
+            elif loop.at_once:
+                decisions[principal] = loop.choose(self.world)
+            else:
+                slow[principal] = asyncio.create_task(self._think(loop))
+        for principal, task in slow.items():
+            decisions[principal] = await task
+        return decisions
+
+    async def _think(self, loop: Loop) -> Decision:
+        try:
+            async with asyncio.timeout(self._drive.decide_timeout_s):
+                return await loop.decide(self.world)
+        except TimeoutError:
+            wait_us = loop.budget.backoff_us
+            return Sleep(self.world.state.now_us + wait_us, (loop.principal,))
+
+    def _act(self, principal: str, decision: Decision, now_us: int) -> None:
+        loop = self.loops[principal]
+        envelope = loop.envelope(decision)
+        answer = self.world.apply(envelope, now_us)
+        if isinstance(answer, Waiting):
+            loop.waits(envelope.action)
+            return
+        loop.noted(envelope.action, answer)
+        if isinstance(answer, Refused) and answer.code == Code.ADMISSION_EXCEEDED:
+            rest = loop.forced(self.world)
+            assert isinstance(rest, Sleep | Stop), rest
+            loop.noted(rest, self.world.apply(Envelope(principal, rest), now_us))
+
+    def _settle(self, effect_id: str, result: EffectResult, now_us: int) -> None:
+        settled = self.world.settle(effect_id, result, now_us)
+        if settled is None or isinstance(settled.answer, Waiting):
+            return
+        loop = self.loops.get(settled.principal)
+        if loop is not None:
+            loop.settled(settled.answer)
+
+    def _launch(self) -> None:
+        """Make durable what must be, then perform what was asked for."""
+        requests = list(self.world.requests)
+        self.world.requests.clear()
+        if requests or self._store.pending >= self._drive.group_records_max:
+            self._store.commit()
+        for request in requests:
+            self.launch(request)
+
+    def launch(self, request: EffectRequest) -> None:
+        """Perform an effect whose request is durable."""
+        task = asyncio.create_task(self._perform(request))
+        self._flights[request.id] = _Flight(request, task, request.due_us)
+
+    async def _perform(self, request: EffectRequest) -> EffectResult:
+        performer = self._performers.get(request.performer)
+        if performer is None:
+            detail = f"{request.artifact} is not connected in this run"
+            return EffectResult(None, Code.TOOL_UNAVAILABLE, detail)
+        async with self._slots:
+            try:
+                allowed_s = (request.deadline_us - request.requested_us) / 1e6
+                async with asyncio.timeout(allowed_s + performer.patience_s):
+                    return await performer.perform(request)
+            except TimeoutError:
+                detail = f"{request.artifact} {request.method} took longer than it may"
+                return EffectResult(None, Code.EFFECT_TIMEOUT, detail)
+
+    def _rank(self, now_us: int, principal: str) -> bytes:
+        """A permutation of the principals, seeded for this instant: nobody wins by its name."""
+        text = f"{self.world.config.seed}/{now_us}/{principal}"
+        return blake2b(text.encode(), digest_size=8).digest()
+
+    def _moment(self, now_us: int, thoughts: dict[str, asyncio.Task[Decision]]) -> None:
+        """Everything that happened by now on the wall clock."""
+        world = self.world
+        now_us = max(now_us, world.state.now_us)
+        world.advance(now_us)
+        for id, flight in list(self._flights.items()):
+            if flight.task.done():
+                del self._flights[id]
+                self._settle(id, flight.task.result(), now_us)
+        for principal, thought in list(thoughts.items()):
+            if thought.done():
+                del thoughts[principal]
+                if world.state.agenda.when_us(principal) is not None:
+                    self._act(principal, thought.result(), now_us)
+        for principal in world.due(now_us):
+            if principal in thoughts:
+                continue
+            loop = self.loops[principal]
+            forced = loop.forced(world)
+            if forced is not None:
+                self._act(principal, forced, now_us)
+            elif loop.at_once:
+                self._act(principal, loop.choose(world), now_us)
+            else:
+                thoughts[principal] = asyncio.create_task(self._think(loop))
+        self._launch()
+        if self._store.pending:
+            self._store.commit()
+
+    def _next_loop_us(self, thoughts: Mapping[str, object]) -> int | None:
+        agenda = self.world.state.agenda
+        if not thoughts:
+            return self.world.next_due_us()
+        times = (agenda.when_us(p) for p in self.loops if p not in thoughts)
+        return min((at for at in times if at is not None), default=None)
+
+    async def _anything(
+        self, thoughts: Mapping[str, asyncio.Task[Decision]], timeout_s: float
+    ) -> None:
+        """Wait until a result, a decision, the stop or the time comes."""
+        stopping = asyncio.ensure_future(self._stop.wait())
+        flights = (flight.task for flight in self._flights.values())
+        tasks: set[asyncio.Future[Any]] = {stopping, *thoughts.values(), *flights}
+        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
+    async def _breathe(self) -> None:
+        """Now and then, let signals, servers and the view have a moment."""
+        now_s = time.monotonic()
+        if now_s - self._breathed_s >= _BREATH_S:
+            self._breathed_s = now_s
+            self._on_progress()
+            await asyncio.sleep(0)
+
+    async def _land(self) -> None:
+        """Commit what happened, and abandon what is in flight; it stays pending in the log."""
+        try:
+            self._store.commit()
+        finally:
+            tasks = [flight.task for flight in self._flights.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._flights.clear()

@@ -1,0 +1,98 @@
+"""Owns what one has of a run afterwards: its records, its state, its proof. Reads, never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..adapters.event_store import SqliteEventLog
+from ..world import LogFault, Native, Record, State, fold, read_records, verify
+from .natives import natives_of
+from .runs import STORE_FILE
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a verification showed.
+
+    Attributes:
+        records: how many were proved. supply: equal to the sum of the balances after each of them.
+        head: the hash of the last one.
+    """
+
+    records: int
+    supply: int
+    head: str
+
+
+class Run:
+    """A run that exists.
+
+    Attributes:
+        folder: where it lies. ended: why the process that returned this stopped driving it.
+        real_s: how long that took.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ended: str = "",
+        real_s: float = 0.0,
+        natives: Mapping[str, Native] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.ended = ended
+        self.real_s = real_s
+        self._natives = dict(natives or {})
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.folder.name
+
+    def log(self) -> SqliteEventLog:
+        """Its event log, open for reading; the caller closes it."""
+        return SqliteEventLog.open_readonly(self.folder / STORE_FILE)
+
+    def records(self) -> Iterator[Record]:
+        """Every record, decoded, with large content in full."""
+        log = self.log()
+        try:
+            yield from read_records(log.records(), log)
+        finally:
+            log.close()
+
+    def state(self) -> State:
+        """The state at its end: the fold of its facts."""
+        log = self.log()
+        try:
+            return fold(log.records())[0]
+        finally:
+            log.close()
+
+    def verify(self, each: Callable[[State], None] = lambda state: None) -> Proof:
+        """Prove it: the chain, every decision again, the fold, and that no scrip came or went.
+
+        Args:
+            each: called after every record.
+
+        Raises:
+            LogFault: it is damaged, or deciding it again gave something else; names the record.
+        """
+        log = self.log()
+        try:
+            first = next(log.records(), None)
+            if first is None:
+                raise LogFault("the log is empty")
+            natives = natives_of(first, self._natives)
+            decided = verify(log.records(), natives, log, each)
+            folded, _ = fold(log.records())
+        finally:
+            log.close()
+        if folded.snapshot() != decided.snapshot():
+            raise LogFault("folding the facts and deciding again give different states")
+        ledger = decided.ledger
+        if sum(ledger.balances.values()) != ledger.supply or min(ledger.balances.values()) < 0:
+            raise LogFault("the balances are not what was issued")
+        return Proof(decided.seq + 1, ledger.supply, decided.head.hex())

@@ -1,0 +1,66 @@
+"""Owns the folders of runs: their names, what lies in them, and how one is found."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..world import ConfigurationFault
+
+STORE_FILE = "world.db"
+SETTINGS_FILE = "run.json"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+
+
+def make_run(runs_dir: Path, run_id: str | None, scenario: str) -> Path:
+    """Make the folder of a new run; without an id it is the scenario's name and the next number.
+
+    Raises:
+        ConfigurationFault: the id is no name for a folder, or it exists.
+    """
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        if run_id is not None:
+            return _make(runs_dir, run_id)
+        taken = (p.name.rpartition("-")[2] for p in runs_dir.glob(f"{scenario}-*"))
+        number = max((int(n) for n in taken if n.isdecimal()), default=0) + 1
+        return _make(runs_dir, f"{scenario}-{number}")
+    except OSError as error:
+        raise ConfigurationFault(f"cannot make a run in {runs_dir}: {error.strerror}") from None
+
+
+def _make(runs_dir: Path, run_id: str) -> Path:
+    if not _RUN_ID.match(run_id):
+        raise ConfigurationFault(
+            f"{run_id[:80]!r} is no run id: use letters, digits, '_', '-' and '.', at most 100"
+        )
+    path = runs_dir / run_id
+    try:
+        path.mkdir()
+    except FileExistsError:
+        raise ConfigurationFault(
+            f"the run {run_id} exists: take another --run-id, or go on with: scripworld resume {run_id}"
+        ) from None
+    return path
+
+
+def find_run(runs_dir: Path, run: str | Path) -> Path:
+    """The folder of a run, by its id, its folder or its file.
+
+    Raises:
+        ConfigurationFault: there is none; names the newest that there are.
+    """
+    for path in (runs_dir / run, Path(run)):
+        if path.name == STORE_FILE and path.is_file():
+            return path.parent
+        if (path / STORE_FILE).is_file():
+            return path
+    known = ", ".join(p.name for p in list_runs(runs_dir)[:5])
+    hint = f"the newest are {known}" if known else "there are none: scripworld run makes one"
+    raise ConfigurationFault(f"there is no run {str(run)!r} in {runs_dir}: {hint}")
+
+
+def list_runs(runs_dir: Path) -> list[Path]:
+    """The folders of all runs, newest first."""
+    stores = [(path.stat().st_mtime, path.parent) for path in runs_dir.glob(f"*/{STORE_FILE}")]
+    return [folder for _, folder in sorted(stores, reverse=True)]
