@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from .simulation.run import Run
     from .simulation.runner import open_run, resume, run
     from .simulation.scenario import Scenario
+    from .world import VERSION as __version__
     from .world import Fault
-    from .world.version import VERSION as __version__
 
 _HOMES = {
-    "__version__": "world.version",
+    "__version__": "world",
     "Fault": "world",
     "Run": "simulation.run",
     "Scenario": "simulation.scenario",

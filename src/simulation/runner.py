@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -295,15 +295,14 @@ def resume(
         raise ConfigurationFault(f"{folder / SETTINGS_FILE} cannot be read: {error}") from None
     extras = Extras(minds or {}, tuple(natives), performers or {}, effects_from, on_progress)
     store = SqliteEventLog.open(folder / STORE_FILE)
-    try:
+    with ExitStack() as stack:
+        stack.callback(store.close)
         first = next(store.records(), None)
         if first is None:
             raise StoreFault(f"{folder} holds no record: it ended before it began")
         own = {native.id: native for native in extras.natives}
         world = restore(store.records(), natives_of(first, own), store, NoCode())
-    except BaseException:
-        store.close()
-        raise
+        stack.pop_all()
     session = Session(folder, scenario, config, store, world, extras)
     until = until_us or scenario.until_us or config.runner.until_us
     return _driven(session, "resume", until, steps)

@@ -13,7 +13,8 @@ class RateTracker:
 
     In any window of the configured length, admitted usage never exceeds the limit: usage stamped at
     ``t`` counts until ``t + window_us``. What is held counts too and never ages. Every operation
-    is amortised O(1) (``time_until_capacity``: O(amount)).
+    is amortised O(1) (``time_until_capacity``: O(amount)). Time never goes back: what has aged out
+    for one question is forgotten for the next.
 
     A window is one flat list ``[total, head, t, amount, t, amount, …]``; entries of one instant
     are one entry, and those before ``head`` have aged out.

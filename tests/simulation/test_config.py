@@ -351,7 +351,7 @@ def test_a_part_of_the_settings_keeps_its_lines():
 
 
 def generator(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "scripts/config_schema", *arguments]
+    command = [sys.executable, ROOT / "scripts/config_schema.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

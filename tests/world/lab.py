@@ -9,10 +9,11 @@ import msgspec
 from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.world import (
     RECORDS,
-    Abort,
     Answer,
     ArtifactSpec,
     CallBack,
+    Charged,
+    Code,
     CodeCall,
     Context,
     Contract,
@@ -34,8 +35,12 @@ from scripworld.world import (
     Raise,
     Read,
     Record,
+    Refused,
     Resource,
     Return,
+    ScripHeld,
+    ScripPosted,
+    ScripReleased,
     Settled,
     State,
     Tool,
@@ -137,8 +142,6 @@ def _give(ctx: Context, args: dict[str, Any]) -> Done | Failed:
 
 def _churn(ctx: Context, args: dict[str, Any]) -> Failed:
     """Change everything that can be changed, then fail."""
-    from scripworld.world.facts import ScripHeld, ScripPosted, ScripReleased
-
     assert ctx.spawn("churned", ctx.payer, "soon undone") is None
     assert ctx.transfer("churned", 1) is None
     assert ctx.transfer_quota("churned", "compute", 1) is None
@@ -155,8 +158,6 @@ def _churn(ctx: Context, args: dict[str, Any]) -> Failed:
 
 
 def _hold(ctx: Context, args: dict[str, Any]) -> Done:
-    from scripworld.world.facts import ScripHeld
-
     hold = ctx.state.next_hold
     ctx._note(ScripHeld(hold, ctx.caller, args["amount"], args["expires_us"]))
     return Done(hold)
@@ -168,15 +169,11 @@ def _ask(ctx: Context, args: dict[str, Any]) -> Effect:
 
 def _decline(ctx: Context, args: dict[str, Any]) -> Failed:
     assert ctx.transfer("bob", 1) is None
-    from scripworld.world import Code
-
     return Failed(Code.AMOUNT_INVALID, "it declines")
 
 
 def _shout(ctx: Context, payload: Any, result: EffectResult) -> Done | Failed:
     if result.value == "fail":
-        from scripworld.world import Code
-
         assert ctx.transfer("bob", 1) is None
         return Failed(Code.TOOL_FAILED, "it answered fail")
     return Done([str(result.value).upper(), payload["question"], ctx.caller, ctx.payer])
@@ -188,8 +185,6 @@ def _learn(ctx: Context, payload: Any, result: EffectResult) -> Done | Failed:
     more = [msgspec.convert(shape, Tool) for shape in result.value["tools"]]
     ctx.discover((*own, *(tool for tool in more if tool.name not in names)))
     if result.value.get("fail"):
-        from scripworld.world import Code
-
         return Failed(Code.TOOL_FAILED, "it forgot")
     return Done(len(more))
 
@@ -360,6 +355,41 @@ class Lab:
             interface=tools,
         )
         assert answer == Done(), answer
+
+    def refuses(self, code: Code, do: Callable[[], Answer], charged: int = 1) -> Refused:
+        """Do it, and see that it is refused, charged, and nothing else: not even the next hold."""
+        before, payer = self.parts(), None
+        answer = do()
+        assert isinstance(answer, Refused), answer
+        assert answer.code == code, answer
+        assert answer.detail
+        facts = self.last.facts
+        assert self.last.answer == answer
+        if charged:
+            (fact,) = facts
+            assert isinstance(fact, Charged)
+            assert fact.amount == charged
+            payer = fact.principal
+        else:
+            assert facts == []
+        after = self.parts()
+        assert after.pop("seq") == before.pop("seq") + 1
+        if payer is not None:
+            for parts in (before, after):
+                parts.pop("renewable")
+                for loops in parts["loops"][:2]:
+                    loops.pop(payer, None)
+                parts["signals"].pop(payer, None)
+        assert after == before
+        return answer
+
+    def parts(self) -> dict[str, Any]:
+        """The snapshot by name, without the time and the hash of the last record."""
+        (_, seq, _, next_hold), *rest = msgspec.msgpack.decode(self.state.snapshot())
+        names = ("scrip", "renewable", "stocks", "holds", "artifacts", "loops", "others")
+        parts = dict(zip(names, rest, strict=True)) | {"seq": seq, "next_hold": next_hold}
+        paused, signals, effects, keys = parts.pop("others")
+        return parts | {"paused": paused, "signals": signals, "effects": effects, "keys": keys}
 
     def scrip(self, *principals: str) -> list[int]:
         return [self.state.ledger.balances[principal] for principal in principals]

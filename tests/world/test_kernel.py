@@ -1,4 +1,4 @@
-from scripworld.world import Code, Done, Refused
+from scripworld.world import Done
 
 from .lab import Lab
 
