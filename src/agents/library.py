@@ -41,8 +41,10 @@ def code_of(answer: Answer) -> Code | None:
 
 def text_of(answer: Answer) -> str:
     """The text in the answer of a tool."""
-    parts = answer.result.get("content", []) if isinstance(answer, Done) else []
-    return "\n".join(part.get("text", "") for part in parts)
+    result = answer.result if isinstance(answer, Done) else None
+    parts = result.get("content") if isinstance(result, dict) else None
+    texts = (p.get("text") for p in parts if isinstance(p, dict)) if isinstance(parts, list) else ()
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def rows_of(answer: Answer) -> list[dict[str, Any]]:
@@ -63,6 +65,8 @@ class Publisher(Rules):
         if not o.recent:
             return self.begin(o)
         action, answer = o.recent[-1].action, o.recent[-1].answer
+        if isinstance(action, Sleep):
+            return self.begin(o)
         if isinstance(action, Invoke) and action.id == self.tool:
             return self.with_tool(o, action, answer)
         if isinstance(action, Invoke) and action.id == STORE:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from ..world import (
     Action,
     Answer,
     Code,
+    Delete,
     Edit,
     Envelope,
     Invoke,
@@ -26,6 +26,9 @@ from ..world import (
 )
 from .mind import Decision, Mind, Observation, QuickMind, Turn
 
+_UNKEPT = frozenset((Code.MALFORMED, Code.CONTENT_TOO_LARGE))
+"""Refusals of actions that are not in the log, or need not be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -34,8 +37,8 @@ class Budget:
     Attributes:
         deadline_us: world time at which it stops.
         steps_max, tool_calls_max, writes_max: over the whole run. A tool call is an
-            invocation that waited for an effect.
-        repeats_max: identical actions in a row, after which it backs off.
+            invocation that waited for an effect; a write, edit or deletion counts if it began.
+        repeats_max: repetitions of one action in a row, after which it backs off.
         backoff_us, backoff_max_us: the first rest, doubled with every further repetition.
         recent_turns: how many turns a mind sees.
     """
@@ -68,6 +71,8 @@ class Loop:
         self.repeats = 0
         self._recent: deque[Turn] = deque(maxlen=budget.recent_turns)
         self._rested = False
+        self._short: Refused | None = None
+        self._last: Action | Rest | None = None
         self._waiting: Action | Rest | None = None
 
     def observe(self, world: World) -> Observation:
@@ -120,9 +125,8 @@ class Loop:
         for name, bound, reached in bounds:
             if bound is not None and reached >= bound:
                 return Stop(f"its budget {name} of {bound} is reached")
-        answer = self._recent[-1].answer if self._recent else None
-        if answer is not None and _turned_away(answer):
-            return self._wait_for_compute(now_us, answer.retry_after_us)
+        if self._short is not None:
+            return self._wait_for_compute(now_us, self._short.retry_after_us)
         if self.repeats >= budget.repeats_max and not self._rested:
             rest_us = budget.backoff_us << min(self.repeats - budget.repeats_max, 30)
             return Sleep(now_us + min(rest_us, budget.backoff_max_us), (self.principal,))
@@ -140,11 +144,21 @@ class Loop:
             )
         return Envelope(self.principal, decision)
 
-    def noted(self, action: Action | Rest, answer: Answer) -> None:
-        """Remember what came of a step; one that waits is remembered when it is settled."""
+    def noted(self, action: Action | Rest | None, answer: Answer) -> None:
+        """Remember what came of a step; one that waits is remembered when it is settled.
+
+        Args:
+            action: None where the log could not keep it; the answer then says so, and the loop
+                forgets the action too, so that it is after a restart what it was before.
+            answer: what came of it.
+        """
         self.steps += 1
-        self.writes += isinstance(action, Write | Edit)
-        self._remember(action, answer)
+        if isinstance(answer, Refused) and answer.code == Code.ADMISSION_EXCEEDED:
+            self._short = answer
+            return
+        self.writes += isinstance(action, Write | Edit | Delete) and not isinstance(answer, Refused)
+        unkept = isinstance(answer, Refused) and answer.code in _UNKEPT
+        self._remember(None if unkept else action, answer)
 
     def waits(self, action: Action | Rest) -> None:
         """Remember a step that waits for an effect."""
@@ -158,15 +172,17 @@ class Loop:
         action, self._waiting = self._waiting, None
         self._remember(action, answer)
 
-    def _remember(self, action: Action | Rest, answer: Answer) -> None:
-        last = self._recent[-1] if self._recent else None
+    def _remember(self, action: Action | Rest | None, answer: Answer) -> None:
+        short, self._short = self._short, None
         if isinstance(action, Sleep):
             self._rested = True
-            if last is not None and _turned_away(last.answer):
-                self._recent.pop()
-            return
-        self._rested = False
-        self.repeats = self.repeats + 1 if last is not None and last.action == action else 0
+            if short is not None:
+                return  # it waited for compute; the mind goes on where it was
+        else:
+            self._rested = False
+            again = action is not None and action == self._last
+            self.repeats = self.repeats + 1 if again else 0
+            self._last = action
         self._recent.append(Turn(action, answer))
 
     def _wait_for_compute(self, now_us: int, retry_after_us: int | None) -> Sleep:
@@ -176,7 +192,3 @@ class Loop:
 
 def _broken(error: Exception) -> Stop:
     return Stop(f"its mind broke: {type(error).__name__}: {error!s:.200}")
-
-
-def _turned_away(answer: Answer) -> TypeGuard[Refused]:
-    return isinstance(answer, Refused) and answer.code == Code.ADMISSION_EXCEEDED

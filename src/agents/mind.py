@@ -21,9 +21,13 @@ Decision = Action | Rest | Envelope
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier step of the mind's own loop: what it did and what came of it."""
+    """One earlier step of the mind's own loop: what it did and what came of it.
 
-    action: Action | Rest
+    Attributes:
+        action: None for one that was malformed or too large, and is kept nowhere.
+    """
+
+    action: Action | Rest | None
     answer: Answer
 
 

@@ -128,27 +128,35 @@ def _discovered(context: Context, payload: Any, result: EffectResult) -> Done | 
     own = context.natives[context.artifact].methods
     tools: dict[str, Tool] = {name: method.tool for name, method in own.items()}
     left_out: list[str] = []
-    for shape in result.value["tools"]:
+    listed = result.value.get("tools") if isinstance(result.value, dict) else None
+    if not isinstance(listed, list):
+        return Failed(Code.TOOL_FAILED, f"{context.artifact} answered no list of tools: try again")
+    for shape in listed:
+        name = _name_of(shape)
         try:
             tool = msgspec.convert(shape, Tool)
             Validator(tool.input_schema, context.config.limits)
         except (msgspec.ValidationError, SchemaError):
-            left_out.append(str(shape.get("name", ""))[:_TOOL_NAME_CHARS_MAX])
+            left_out.append(name)
             continue
-        if tool.name in tools or len(tools) > context.config.limits.tools_max:
-            left_out.append(tool.name)
+        is_full = len(tools) > context.config.limits.tools_max
+        if is_full or name in tools or not is_id(name.lower(), _TOOL_NAME_CHARS_MAX):
+            left_out.append(name)
         else:
-            tools[tool.name] = tool
+            tools[name] = tool
     context.discover(tuple(tools.values()))
     return Done({"methods": list(tools), "left_out": left_out})
 
 
+def _name_of(shape: Any) -> str:
+    """The name of a listed tool; one that is too long stays so, and is no name."""
+    name = shape.get("name") if isinstance(shape, dict) else None
+    return name[: _TOOL_NAME_CHARS_MAX + 1] if isinstance(name, str) else ""
+
+
 def _shape_of(tool: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a tool that a server lists: its name, description and schemas."""
-    name = tool.get("name")
-    shape: dict[str, Any] = {"name": name if isinstance(name, str) else ""}
-    if len(shape["name"]) > _TOOL_NAME_CHARS_MAX or not is_id(shape["name"].lower(), 64):
-        shape["name"] = ""
+    shape: dict[str, Any] = {"name": _name_of(tool)}
     shape["description"] = str(tool.get("description") or "")[:_DESCRIPTION_CHARS_MAX]
     shape["inputSchema"] = tool.get("inputSchema")
     if "outputSchema" in tool:

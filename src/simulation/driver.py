@@ -19,11 +19,14 @@ from ..adapters.performer import Performer
 from ..agents.loop import Loop
 from ..agents.mind import Decision
 from ..world import (
+    Answer,
     Code,
     EffectRequest,
     EffectResult,
     Envelope,
+    Failed,
     Refused,
+    Rest,
     Sleep,
     Stop,
     Waiting,
@@ -32,7 +35,8 @@ from ..world import (
 
 _BREATH_S = 0.05
 """How long the world runs before it lets signals, servers and the view have a moment."""
-_DETAIL_CHARS_MAX = 200
+_VIEW_S = 0.2
+"""The longest that the view goes without a moment while the world waits in real time."""
 
 
 class Committed(Protocol):
@@ -72,11 +76,30 @@ class _Flight:
     due_us: int
 
 
+@dataclass(slots=True)
+class Tally:
+    """What happened since a driver began, for who watches.
+
+    Attributes:
+        actions: taken, without rests. refused, failed: answers. tool_calls: effects asked for.
+    """
+
+    actions: int = 0
+    refused: int = 0
+    failed: int = 0
+    tool_calls: int = 0
+
+    def answered(self, answer: Answer) -> None:
+        """Count the answer of an action."""
+        self.refused += isinstance(answer, Refused)
+        self.failed += isinstance(answer, Failed)
+
+
 class Driver:
     """Drives one world to its end on one of the two clocks.
 
     Attributes:
-        loops: by principal. steps: records made by this process.
+        loops: by principal. steps: records made by this process. tally: what happened in them.
     """
 
     def __init__(
@@ -90,6 +113,7 @@ class Driver:
     ) -> None:
         self.world = world
         self.loops = loops
+        self.tally = Tally()
         self._store = store
         self._performers = performers
         self._drive = drive
@@ -104,6 +128,16 @@ class Driver:
     def steps(self) -> int:
         """Records made since this driver began."""
         return self.world.state.seq - self._first_seq
+
+    @property
+    def until_us(self) -> int:
+        """World time after which nothing more is begun."""
+        return self._drive.until_us
+
+    @property
+    def in_flight(self) -> list[EffectRequest]:
+        """The effects that are being performed, oldest first."""
+        return [flight.request for flight in self._flights.values()]
 
     def stop(self) -> None:
         """End soon and cleanly: what happened is committed, what is in flight is left pending."""
@@ -207,9 +241,12 @@ class Driver:
         """Wait for a task, or for the stop."""
         if task.done():
             return
-        self._on_progress()
         stopping = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        while not task.done() and not stopping.done():
+            self._on_progress()
+            await asyncio.wait(
+                {task, stopping}, timeout=_VIEW_S, return_when=asyncio.FIRST_COMPLETED
+            )
         stopping.cancel()
 
     async def _decisions(self, due: list[str]) -> dict[str, Decision]:
@@ -241,6 +278,8 @@ class Driver:
         loop = self.loops[principal]
         envelope = loop.envelope(decision)
         answer = self.world.apply(envelope, now_us)
+        self.tally.actions += not isinstance(envelope.action, Rest)
+        self.tally.answered(answer)
         if isinstance(answer, Waiting):
             loop.waits(envelope.action)
             return
@@ -254,6 +293,7 @@ class Driver:
         settled = self.world.settle(effect_id, result, now_us)
         if settled is None or isinstance(settled.answer, Waiting):
             return
+        self.tally.answered(settled.answer)
         loop = self.loops.get(settled.principal)
         if loop is not None:
             loop.settled(settled.answer)
@@ -264,6 +304,7 @@ class Driver:
         self.world.requests.clear()
         if requests or self._store.pending >= self._drive.group_records_max:
             self._store.commit()
+        self.tally.tool_calls += len(requests)
         for request in requests:
             self.launch(request)
 
@@ -330,11 +371,11 @@ class Driver:
     async def _anything(
         self, thoughts: Mapping[str, asyncio.Task[Decision]], timeout_s: float
     ) -> None:
-        """Wait until a result, a decision, the stop or the time comes."""
+        """Wait until a result, a decision, the stop or the time comes; not without a view too long."""
         stopping = asyncio.ensure_future(self._stop.wait())
         flights = (flight.task for flight in self._flights.values())
         tasks: set[asyncio.Future[Any]] = {stopping, *thoughts.values(), *flights}
-        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=min(timeout_s, _VIEW_S), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
 
     async def _breathe(self) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from ..adapters.event_store import SqliteEventLog
 from ..world import LogFault, Native, Record, State, fold, read_records, verify
 from .natives import natives_of
+from .overview import overview
+from .report import Summary, summarize
 from .runs import STORE_FILE
 
 
@@ -68,6 +70,21 @@ class Run:
         log = self.log()
         try:
             return fold(log.records())[0]
+        finally:
+            log.close()
+
+    def summary(self) -> Summary:
+        """What it comes to: who earned what from whom, what was traded, refused and called."""
+        told = overview(self.folder)
+        log = self.log()
+        try:
+            return summarize(
+                log.records(),
+                run=told.run,
+                scenario=told.scenario,
+                ended=told.ended,
+                real_s=told.real_s,
+            )
         finally:
             log.close()
 

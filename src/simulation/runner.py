@@ -35,6 +35,7 @@ from ..world import (
     ConfigurationFault,
     EffectResult,
     Envelope,
+    Malformed,
     Native,
     NoCode,
     Settle,
@@ -203,6 +204,8 @@ class Session:
                     loop.waits(given.action)
                 else:
                     loop.noted(given.action, answer)
+            elif isinstance(given, Malformed) and given.principal in loops and answer is not None:
+                loops[given.principal].noted(None, answer)
             elif isinstance(given, Settle) and given.effect_id in waiting and answer is not None:
                 principal = waiting.pop(given.effect_id)
                 if isinstance(answer, Waiting):
