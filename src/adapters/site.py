@@ -70,15 +70,33 @@ class Site:
 
     def _answer(self, request: str) -> tuple[str, str, bytes]:
         method, _, rest = request.partition(" ")
-        parts = urlsplit(rest.rpartition(" ")[0])
         if method not in ("GET", "HEAD"):
             return "405 Method Not Allowed", "text/plain", b"only GET is answered here\n"
-        if parts.hostname != self._host:
+        try:
+            parts = urlsplit(rest.rpartition(" ")[0])
+            host = parts.hostname
+        except ValueError:
+            return "400 Bad Request", "text/plain", b"this is no URL\n"
+        if host != self._host:
             return "403 Forbidden", "text/plain", f"only {self._host} is served here\n".encode()
-        path = (self._root / unquote(parts.path).lstrip("/")).resolve()
-        if path.is_dir():
-            path = path / "index.html"
-        if not path.is_relative_to(self._root) or not path.is_file():
+        try:
+            path = self._file(unquote(parts.path))
+            body = path.read_bytes()
+        except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
             return "404 Not Found", "text/plain", b"there is no such page\n"
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return "200 OK", kind, b"" if method == "HEAD" else path.read_bytes()
+        return "200 OK", kind, b"" if method == "HEAD" else body
+
+    def _file(self, path: str) -> Path:
+        """The file of a path.
+
+        Raises:
+            ValueError: it is outside of the directory, or no path at all.
+            OSError, RuntimeError: there is no such file.
+        """
+        file = (self._root / path.lstrip("/")).resolve()
+        if file.is_dir():
+            file = (file / "index.html").resolve()
+        if not file.is_relative_to(self._root):
+            raise ValueError(path)
+        return file

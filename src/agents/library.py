@@ -297,15 +297,17 @@ class Clumsy(Rules):
         return Read("genesis_handbook")
 
     def mistakes(self, o: Observation) -> list[Action]:
-        """What goes wrong, in order."""
+        """What goes wrong, in order. A correction takes the place of the reading after it."""
         return [
             Invoke("genesis_handbook", "read", {"topic": "codes"}),
             Invoke(LEDGER, "transfr", {"to": "genesis", "amount": 1}),
+            Read("genesis_handbook"),
             Invoke(LEDGER, "transfer", {"to": "genesis", "amount": "five"}),
             Invoke(LEDGER, "transfer", {"to": "genesis", "amount": 1_000_000}),
             Invoke(LEDGER, "transfer", {"to": "nobody_here", "amount": 1}),
             Invoke(LEDGER, "balance", {"account": "me"}),
             Invoke("genesis_stor", "count", {}),
+            Read("genesis_handbook"),
             Read("digest_that_nobody_wrote"),
             Write("My Notes!", "an id with capitals and a space"),
             Write("notes_of_" + o.principal, "x" * 2_000_000),

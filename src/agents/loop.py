@@ -75,17 +75,17 @@ class Loop:
         self._last: Action | Rest | None = None
         self._waiting: Action | Rest | None = None
 
-    def observe(self, world: World) -> Observation:
-        """What the mind sees now."""
+    def observe(self, world: World, now_us: int) -> Observation:
+        """What the mind sees at ``now_us``, which is not before the last record."""
         state = world.state
         agenda, artifact = state.agenda, state.artifacts.by_id[self.principal]
         return Observation(
             self.principal,
-            state.now_us,
+            now_us,
             agenda.steps[self.principal],
             state.ledger.available(self.principal),
             {
-                name: state.resources.remaining(self.principal, name, state.now_us)
+                name: state.resources.remaining(self.principal, name, now_us)
                 for name in state.resources.kinds
             },
             world.text(artifact.content),
@@ -94,18 +94,18 @@ class Loop:
             world.config.seed,
         )
 
-    def choose(self, world: World) -> Decision:
+    def choose(self, world: World, now_us: int) -> Decision:
         """What a quick mind does next. A mind that raises is stopped, and says why."""
         assert isinstance(self.mind, QuickMind), self.mind
-        observation = self.observe(world)
+        observation = self.observe(world, now_us)
         try:
             return self.mind.choose(observation)
         except Exception as error:  # a mind is a stranger's code: it must not end the run
             return _broken(error)
 
-    async def decide(self, world: World) -> Decision:
+    async def decide(self, world: World, now_us: int) -> Decision:
         """What the mind does next. A mind that raises is stopped, and says why."""
-        observation = self.observe(world)
+        observation = self.observe(world, now_us)
         try:
             return await self.mind.decide(observation)
         except TimeoutError:
@@ -113,9 +113,9 @@ class Loop:
         except Exception as error:  # a mind is a stranger's code: it must not end the run
             return _broken(error)
 
-    def forced(self, world: World) -> Rest | None:
+    def forced(self, now_us: int) -> Rest | None:
         """What the loop does without asking its mind: stop at a bound, sleep off a repetition."""
-        budget, now_us = self.budget, world.state.now_us
+        budget = self.budget
         bounds = (
             ("deadline", budget.deadline_us, now_us),
             ("steps_max", budget.steps_max, self.steps),
@@ -191,4 +191,5 @@ class Loop:
 
 
 def _broken(error: Exception) -> Stop:
-    return Stop(f"its mind broke: {type(error).__name__}: {error!s:.200}")
+    text = " ".join(str(error).split())[:200].encode(errors="replace").decode()
+    return Stop(f"its mind broke: {type(error).__name__}: {text}")

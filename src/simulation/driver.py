@@ -100,6 +100,7 @@ class Driver:
 
     Attributes:
         loops: by principal. steps: records made by this process. tally: what happened in them.
+        is_ending: what happened is committed, and what was started is being ended.
     """
 
     def __init__(
@@ -107,15 +108,16 @@ class Driver:
         world: World,
         store: Committed,
         loops: Mapping[str, Loop],
-        performers: Mapping[str, Performer],
+        performer_of: Callable[[str], Performer | None],
         drive: Drive,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.world = world
         self.loops = loops
         self.tally = Tally()
+        self.is_ending = False
         self._store = store
-        self._performers = performers
+        self._performer_of = performer_of
         self._drive = drive
         self._on_progress = on_progress
         self._flights: dict[str, _Flight] = {}
@@ -197,8 +199,8 @@ class Driver:
         times = [flight.due_us for flight in self._flights.values()]
         due_us = self.world.next_due_us()
         if due_us is not None:
-            times.append(max(due_us, self.world.state.now_us))
-        return min(times, default=None)
+            times.append(due_us)
+        return max(min(times), self.world.state.now_us) if times else None
 
     async def _instant(self, now_us: int) -> None:
         """Everything that is due at one moment of the virtual clock, in an order of its own seed."""
@@ -207,7 +209,9 @@ class Driver:
         if self._stop.is_set():
             return
         world.advance(now_us)
-        decisions = await self._decisions(world.due(now_us))
+        decisions = await self._decisions(world.due(now_us), now_us)
+        if self._stop.is_set():
+            return
         moves = [(self._rank(now_us, p), p, 0, "") for p in decisions]
         moves += [
             (self._rank(now_us, f.request.principal), f.request.principal, n, f.request.id)
@@ -237,7 +241,7 @@ class Driver:
                 del self._flights[id]
         return landed
 
-    async def _until_done(self, task: asyncio.Task[EffectResult]) -> None:
+    async def _until_done(self, task: asyncio.Task[Any]) -> None:
         """Wait for a task, or for the stop."""
         if task.done():
             return
@@ -249,30 +253,34 @@ class Driver:
             )
         stopping.cancel()
 
-    async def _decisions(self, due: list[str]) -> dict[str, Decision]:
-        """What every loop that is due does next, decided on the same state of the world."""
+    async def _decisions(self, due: list[str], now_us: int) -> dict[str, Decision]:
+        """What every loop that is due does next, decided on the same state; not all at the stop."""
         decisions: dict[str, Decision] = {}
         slow: dict[str, asyncio.Task[Decision]] = {}
         for principal in due:
             loop = self.loops[principal]
-            forced = loop.forced(self.world)
+            forced = loop.forced(now_us)
             if forced is not None:
                 decisions[principal] = forced
             elif loop.at_once:
-                decisions[principal] = loop.choose(self.world)
+                decisions[principal] = loop.choose(self.world, now_us)
             else:
-                slow[principal] = asyncio.create_task(self._think(loop))
+                slow[principal] = asyncio.create_task(self._think(loop, now_us))
         for principal, task in slow.items():
-            decisions[principal] = await task
+            await self._until_done(task)
+            if not task.done():
+                break
+            decisions[principal] = task.result()
+        for task in slow.values():
+            task.cancel()
         return decisions
 
-    async def _think(self, loop: Loop) -> Decision:
+    async def _think(self, loop: Loop, now_us: int) -> Decision:
         try:
             async with asyncio.timeout(self._drive.decide_timeout_s):
-                return await loop.decide(self.world)
+                return await loop.decide(self.world, now_us)
         except TimeoutError:
-            wait_us = loop.budget.backoff_us
-            return Sleep(self.world.state.now_us + wait_us, (loop.principal,))
+            return Sleep(now_us + loop.budget.backoff_us, (loop.principal,))
 
     def _act(self, principal: str, decision: Decision, now_us: int) -> None:
         loop = self.loops[principal]
@@ -285,7 +293,7 @@ class Driver:
             return
         loop.noted(envelope.action, answer)
         if isinstance(answer, Refused) and answer.code == Code.ADMISSION_EXCEEDED:
-            rest = loop.forced(self.world)
+            rest = loop.forced(now_us)
             assert isinstance(rest, Sleep | Stop), rest
             loop.noted(rest, self.world.apply(Envelope(principal, rest), now_us))
 
@@ -314,7 +322,7 @@ class Driver:
         self._flights[request.id] = _Flight(request, task, request.due_us)
 
     async def _perform(self, request: EffectRequest) -> EffectResult:
-        performer = self._performers.get(request.performer)
+        performer = self._performer_of(request.performer)
         if performer is None:
             detail = f"{request.artifact} is not connected in this run"
             return EffectResult(None, Code.TOOL_UNAVAILABLE, detail)
@@ -350,13 +358,13 @@ class Driver:
             if principal in thoughts:
                 continue
             loop = self.loops[principal]
-            forced = loop.forced(world)
+            forced = loop.forced(now_us)
             if forced is not None:
                 self._act(principal, forced, now_us)
             elif loop.at_once:
-                self._act(principal, loop.choose(world), now_us)
+                self._act(principal, loop.choose(world, now_us), now_us)
             else:
-                thoughts[principal] = asyncio.create_task(self._think(loop))
+                thoughts[principal] = asyncio.create_task(self._think(loop, now_us))
         self._launch()
         if self._store.pending:
             self._store.commit()
@@ -375,7 +383,9 @@ class Driver:
         stopping = asyncio.ensure_future(self._stop.wait())
         flights = (flight.task for flight in self._flights.values())
         tasks: set[asyncio.Future[Any]] = {stopping, *thoughts.values(), *flights}
-        await asyncio.wait(tasks, timeout=min(timeout_s, _VIEW_S), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            tasks, timeout=min(timeout_s, _VIEW_S), return_when=asyncio.FIRST_COMPLETED
+        )
         stopping.cancel()
 
     async def _breathe(self) -> None:
@@ -390,6 +400,8 @@ class Driver:
         """Commit what happened, and abandon what is in flight; it stays pending in the log."""
         try:
             self._store.commit()
+            self.is_ending = True
+            self._on_progress()
         finally:
             tasks = [flight.task for flight in self._flights.values()]
             for task in tasks:

@@ -6,7 +6,17 @@ from ..genesis import EVENT_LOG, HANDBOOK, LEDGER, RIGHTS_REGISTRY, STORE
 from ..genesis.fetch import GenesisFetch
 from ..genesis.filesystem import GenesisFilesystem
 from ..genesis.mcp_bridge import GenesisMcpBridge
-from ..world import RECORDS, ArtifactWritten, Fault, Native, Row
+from ..world import (
+    NO_RECORD,
+    RECORDS,
+    ArtifactWritten,
+    Fault,
+    LogFault,
+    Native,
+    Row,
+    begin_of,
+    chain,
+)
 
 BRIDGES: dict[str, type[GenesisMcpBridge]] = {
     bridge.name: bridge for bridge in (GenesisFilesystem, GenesisFetch)
@@ -30,8 +40,12 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
         others: natives that were passed in besides those that come with Scripworld.
 
     Raises:
+        LogFault: the record is damaged.
         Fault: the run has a genesis artifact that is not known here.
     """
+    if chain(NO_RECORD, first[2]) != first[1]:
+        raise LogFault("record 0 was changed: its hash does not fit", 0)
+    begin_of(first)
     known = NATIVES | others
     ids = [
         fact.id

@@ -200,7 +200,11 @@ def summarize(
             yield row
 
     for record in decoded(chained()):
-        tally.add(record)
+        try:
+            tally.add(record)
+        except KeyError as error:
+            text = f"record {record.seq} names what is not there: {error}"
+            raise LogFault(text, record.seq) from None
     actions = sum(p.actions for p in tally.principals.values())
     supply = sum(tally.issued.values())
     balances = [p.scrip_end for p in tally.principals.values()]

@@ -50,7 +50,7 @@ from .config import Config, ServerSettings
 from .driver import Drive, Driver
 from .natives import BRIDGES, NATIVES, natives_of
 from .run import Run
-from .runs import SETTINGS_FILE, STORE_FILE, find_run, make_run
+from .runs import SETTINGS_FILE, STORE_FILE, discard_run, find_run, make_run
 from .scenario import Scenario, configure, load_scenario, scale_agents, world_config
 
 MindFactory = Callable[[], Mind]
@@ -134,13 +134,13 @@ class Session:
                 if loop is not None and not isinstance(settled.answer, Waiting):
                     loop.settled(settled.answer)
 
-    async def _performers(self, stack: AsyncExitStack) -> dict[str, Performer]:
+    async def _performers(self, stack: AsyncExitStack) -> Callable[[str], Performer | None]:
         if self.extras.effects_from is not None:
             folder = find_run(Path(self.config.store.runs_dir), self.extras.effects_from)
             log = SqliteEventLog.open_readonly(folder / STORE_FILE)
             stack.callback(log.close)
             recorded = Recorded(results_of(log.records(), log))
-            return {id: recorded for id in self.world.natives}
+            return lambda name: recorded
         proxy_url = ""
         if self.scenario.site is not None:
             site = Site(self.scenario.site, f"{self.scenario.name}.test")
@@ -155,7 +155,7 @@ class Session:
         performers |= self.extras.performers
         for performer in performers.values():
             stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
-        return performers
+        return performers.get
 
     def _loops(self) -> dict[str, Loop]:
         """The loop of every agent, with what it remembers of the log."""
@@ -268,9 +268,13 @@ def run(
     world = world_config(configured, chosen, seed)
     extras = Extras(minds or {}, tuple(natives), performers or {}, effects_from, on_progress)
     folder = make_run(Path(configured.store.runs_dir), run_id, chosen.name)
-    session = _begin(folder, chosen, configured, world, extras)
     until = until_us or chosen.until_us or configured.runner.until_us
-    return _driven(session, "start", until, steps)
+    try:
+        session = _begin(folder, chosen, configured, world, extras)
+        return _driven(session, "start", until, steps)
+    except ConfigurationFault:  # found before anything happened
+        discard_run(folder)
+        raise
 
 
 def resume(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from ..world import ConfigurationFault
@@ -22,19 +25,19 @@ def make_run(runs_dir: Path, run_id: str | None, scenario: str) -> Path:
         runs_dir.mkdir(parents=True, exist_ok=True)
         if run_id is not None:
             return _make(runs_dir, run_id)
-        taken = (p.name.rpartition("-")[2] for p in runs_dir.glob(f"{scenario}-*"))
-        number = max((int(n) for n in taken if n.isdecimal()), default=0) + 1
-        return _make(runs_dir, f"{scenario}-{number}")
+        taken = (p.name.rpartition("-")[2] for p in runs_dir.glob(f"{_checked(scenario)}-*"))
+        numbers = count(max((int(n) for n in taken if n.isdecimal()), default=0) + 1)
+        while True:
+            path = runs_dir / f"{scenario}-{next(numbers)}"
+            with suppress(FileExistsError):  # another process takes numbers too
+                path.mkdir()
+                return path
     except OSError as error:
         raise ConfigurationFault(f"cannot make a run in {runs_dir}: {error.strerror}") from None
 
 
 def _make(runs_dir: Path, run_id: str) -> Path:
-    if not _RUN_ID.match(run_id):
-        raise ConfigurationFault(
-            f"{run_id[:80]!r} is no run id: use letters, digits, '_', '-' and '.', at most 100"
-        )
-    path = runs_dir / run_id
+    path = runs_dir / _checked(run_id)
     try:
         path.mkdir()
     except FileExistsError:
@@ -42,6 +45,19 @@ def _make(runs_dir: Path, run_id: str) -> Path:
             f"the run {run_id} exists: take another --run-id, or go on with: scripworld resume {run_id}"
         ) from None
     return path
+
+
+def _checked(run_id: str) -> str:
+    if not _RUN_ID.match(run_id):
+        raise ConfigurationFault(
+            f"{run_id[:80]!r} is no run id: use letters, digits, '_', '-' and '.', at most 100"
+        )
+    return run_id
+
+
+def discard_run(path: Path) -> None:
+    """Remove the folder of a run that could not begin; what cannot be removed stays."""
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def find_run(runs_dir: Path, run: str | Path) -> Path:

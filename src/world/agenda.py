@@ -21,6 +21,7 @@ from .facts import (
 
 WORLD = "*"
 _LOOP, _HOLD = 0, 1
+_TIMERS_SPARE = 1_024
 
 
 class Agenda:
@@ -28,6 +29,7 @@ class Agenda:
 
     __slots__ = (
         "_timers",
+        "_timers_max",
         "due_us",
         "paused",
         "signals",
@@ -48,6 +50,7 @@ class Agenda:
         self.paused: set[str] = set()
         self.signals: dict[str, list[str]] = {}
         self._timers: list[tuple[int, int, str]] | None = None
+        self._timers_max = 0
 
     def enrol(self, principal: str, now_us: int) -> None:
         """A loop begins; it is due at once."""
@@ -163,6 +166,7 @@ class Agenda:
                 (h.expires_us, _HOLD, str(n)) for n, h in holds.items() if h.expires_us
             ]
             heapify(self._timers)
+            self._timers_max = 2 * len(self._timers) + _TIMERS_SPARE
         return self._timers
 
     def _stands(self, timer: tuple[int, int, str], holds: dict[int, ScripHeld]) -> bool:
@@ -175,6 +179,8 @@ class Agenda:
     def _push(self, principal: str) -> None:
         if self._timers is not None:
             heappush(self._timers, (self.due_us[principal], _LOOP, principal))
+            if len(self._timers) > self._timers_max:
+                self._timers = None  # most of them no longer stand: made anew when next asked for
 
     def _rise(self, principal: str) -> None:
         for id in set(self.sleeping.pop(principal).watch):

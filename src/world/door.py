@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from .actions import Envelope, Invoke, Sleep, Write
+from .actions import Envelope, Invoke, Sleep, Stop, Write
 from .answers import Code, EffectResult, Refused
 from .config import Limits
 from .ports import EventLog
@@ -89,8 +89,14 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
                 raw = ENCODER.encode(envelope) if changed else raw
         elif isinstance(action, Write):
             raw = ENCODER.encode(envelope) if _normalise_schemas(action, limits) else raw
-        elif isinstance(action, Sleep) and len(action.watch) > limits.watch_max:
-            return _no(envelope, Code.MALFORMED, f"at most {limits.watch_max} ids can be watched")
+        elif isinstance(action, Sleep):
+            if len(action.watch) > limits.watch_max:
+                detail = f"at most {limits.watch_max} ids can be watched"
+                return _no(envelope, Code.MALFORMED, detail)
+            if any(len(id) > limits.id_chars_max for id in action.watch):
+                return _no(envelope, Code.MALFORMED, "what is watched is an id")
+        elif isinstance(action, Stop) and len(action.reason) > limits.description_chars_max:
+            return _no(envelope, Code.MALFORMED, "the reason of a stop is too long")
     except _UNFIT as error:
         return _no(envelope, Code.MALFORMED, f"not an action: {_reason(error)}")
     return Entry(envelope, raw, blob)

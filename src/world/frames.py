@@ -171,7 +171,6 @@ class Frames:
     def _answer(self, frame: Frame, session: Any, asked: Outcome, answer: Answer) -> Outcome:
         assert isinstance(asked, CallBack)
         frame.trace.append((asked, self._tx.kept(answer)))
-        frame.call = None
         return self._outcome(frame.parked.artifact, session.resume(self._tx.resolve(answer)))
 
     def _in_full(self, asked: CallBack) -> CallBack:

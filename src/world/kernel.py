@@ -175,8 +175,8 @@ class World:
             answer = self._rest(principal, entry.envelope.action)
         elif answer is None:
             answer = self._admit(principal, entry)
-        if isinstance(entry, Entry) and entry.blob is not None and _turned_away(answer):
-            raw = ENCODER.encode(Malformed(principal, answer.code, "its content was not kept"))
+        if _turned_away(answer) and isinstance(entry, Entry):
+            raw = self._little(entry, answer.code)
         self._record(raw, answer, None)
         return self._tx.resolve(answer)
 
@@ -275,6 +275,15 @@ class World:
         if agenda.paused and (principal in agenda.paused or "*" in agenda.paused):
             return Refused(Code.PAUSED, f"{principal} is paused until an operator resumes it")
         return None
+
+    def _little(self, entry: Entry, code: Code) -> bytes:
+        """What a record keeps of who was turned away: it is free of charge, so it is not much."""
+        small = self.limits.inline_bytes_max
+        if entry.blob is None and len(entry.raw) <= small:
+            return entry.raw
+        principal = entry.envelope.principal
+        known = principal if len(principal) <= small else ""
+        return ENCODER.encode(Malformed(known, code, "its content was not kept"))
 
     def _rest(self, principal: str, action: Sleep | Stop) -> Answer:
         """Let a loop rest, for one step at least; who has no loop has nothing to rest."""

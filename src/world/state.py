@@ -1,4 +1,4 @@
-"""Owns the state of a world: the fold of its facts. There is one way to change it, ``apply``.
+"""Owns the state of a world: the fold of its facts. There is one way to change it, ``appliers``.
 
 Replay, resume and the live world go through the same table from fact to function.
 """
@@ -21,7 +21,6 @@ from .facts import (
     ContentReplaced,
     EffectRequested,
     EffectSettled,
-    Fact,
     InterfaceDiscovered,
     KeyRemembered,
     LimitSet,
@@ -136,10 +135,6 @@ class State:
             OwnershipTransferred: artifacts.put_back,
             InterfaceDiscovered: artifacts.put_back,
         }
-
-    def apply(self, fact: Fact) -> Any:
-        """Apply one fact; returns what its inverse needs."""
-        return self.appliers[type(fact)](fact)
 
     def close(self, digest: bytes) -> None:
         """End a record: its hash is the head, and gives the effects that it asked for their keys."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from scripworld import __version__
 from scripworld.adapters.event_store import StoreFault
 from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.agents.mind import Observation
@@ -29,7 +30,7 @@ from scripworld.world import (
 )
 
 SECOND_US = 1_000_000
-LATENCY_US, TIMEOUT_US = 30_000, 50_000
+LATENCY_US, TIMEOUT_US = 15_000, 20_000
 """Short, because a result that never comes is waited for in real time."""
 RESULT_BYTES_MAX = 20_000
 QUOTAS = {"compute": 60, "tool_calls": 30, "writes": 20, "stored_bytes": 12_000}
@@ -63,7 +64,7 @@ def small_library(repeatable: bool = True) -> tuple[Scenario, Config]:
     scenario = Scenario.model_validate(
         {
             "name": "small",
-            "until_us": 10 * SECOND_US,
+            "until_us": 6 * SECOND_US,
             "agents": [
                 agent("librarian", "librarian", 40, 4, price_scrip=3, rest_s=0.3),
                 agent(
@@ -162,7 +163,7 @@ class EagerWorld(World):
         return settled
 
 
-PIECES = "ledger quota record segment effect circuit market digest contract window".split()
+PIECES = ["ledger", "quota", "record", "segment", "effect", "circuit", "market", "digest"]
 
 
 @dataclass
@@ -172,14 +173,14 @@ class Tools:
     Attributes:
         of: what chance comes from besides the seed, by default the idempotency key.
         fault_rate: of how many calls something goes wrong with.
-        pause_s: real time that each call takes at most.
+        dither: whether some calls, differently in every run, answer one turn of the event loop later.
         performed: how often each key was performed.
     """
 
     seed: int
     disk: Disk | None = None
     fault_rate: float = 0.0
-    pause_s: float = 0.0
+    dither: bool = False
     of: Callable[[EffectRequest], str] = lambda request: request.key
     patience_s: float = 0.0
     performed: dict[str, int] = field(default_factory=dict)
@@ -194,8 +195,8 @@ class Tools:
         result = self.answer(request, chance)
         self.now += 1
         try:
-            if self.pause_s:
-                await asyncio.sleep(Random().random() * self.pause_s)
+            if self.dither and Random().random() < 0.5:
+                await asyncio.sleep(0)
             return await self.fault(request, chance) if faulty else result
         finally:
             self.now -= 1
@@ -219,13 +220,13 @@ class Tools:
         return EffectResult({"content": [{"type": "text", "text": text}]}, usage=usage)
 
     async def fault(self, request: EffectRequest, chance: Random) -> EffectResult:
-        kind = chance.choice(("code", "code", "size", "value", "value", "usage", "lost"))
-        if kind == "lost" and chance.random() < 0.5:
-            await asyncio.sleep(60)  # never; the other half is nearly in time, or late
+        kind = chance.choice(("code", "code", "size", "value", "value", "usage", "lost", "late"))
         if kind == "lost":
-            await asyncio.sleep(TIMEOUT_US / 1e6 + 10)
+            await asyncio.get_running_loop().create_future()
+        if kind == "late":
+            await asyncio.sleep(TIMEOUT_US / 1e6 * 2)
         if kind == "code":
-            return EffectResult(None, chance.choice(list(Code)), chance.choice(DETAILS))
+            return EffectResult(None, chance.choice(CODES), chance.choice(DETAILS))
         if kind == "size":
             return EffectResult("x" * (RESULT_BYTES_MAX + chance.randrange(2)))
         if kind == "usage":
@@ -233,6 +234,7 @@ class Tools:
         return EffectResult(chance.choice(VALUES))
 
 
+CODES = [code for code in Code if code >= Code.TOOL_UNAVAILABLE] * 4 + list(Code)
 DETAILS = ["", "the disk is on fire", "\ud800", "did you mean nobody?", "x" * 5_000]
 
 
@@ -253,7 +255,9 @@ TOOLS = {
         {"name": name, "inputSchema": {"properties": {"path": {"type": "string"}}}}
         for name in ("list_directory", "read_text_file")
     ],
-    "genesis_fetch": [{"name": "fetch", "inputSchema": {"properties": {"url": {"type": "string"}}}}],
+    "genesis_fetch": [
+        {"name": "fetch", "inputSchema": {"properties": {"url": {"type": "string"}}}}
+    ],
 }
 
 
@@ -265,14 +269,14 @@ class Play:
     disk: Disk = field(default_factory=Disk)
     repeatable: bool = True
     fault_rate: float = 0.0
-    pause_s: float = 0.0
+    dither: bool = False
     of: Callable[[EffectRequest], str] = lambda request: request.key
     minds: dict[str, Any] = field(default_factory=dict)
     library: tuple[Scenario, Config] | None = None
 
     def __post_init__(self) -> None:
         self.scenario, self.config = self.library or small_library(self.repeatable)
-        self.tools = Tools(self.seed, self.disk, self.fault_rate, self.pause_s, self.of)
+        self.tools = Tools(self.seed, self.disk, self.fault_rate, self.dither, self.of)
         self.session: Session
 
     @property
@@ -289,7 +293,7 @@ class Play:
 
     def begin(self) -> None:
         world = world_config(self.config, self.scenario, self.seed)
-        self._sit(EagerWorld.begin(world, NATIVES, self.disk, NoCode(), "test"))
+        self._sit(EagerWorld.begin(world, NATIVES, self.disk, NoCode(), __version__))
         self.disk.commit()
 
     def reopen(self) -> None:
@@ -325,7 +329,7 @@ class Play:
         assert self.session.driver is not None
         return {
             id: (
-                loop.observe(self.world),
+                loop.observe(self.world, self.world.state.now_us),
                 (loop.steps, loop.tool_calls, loop.writes, loop.repeats),
             )
             for id, loop in self.session.driver.loops.items()

@@ -157,6 +157,10 @@ def _churn(ctx: Context, args: dict[str, Any]) -> Failed:
     return Failed(args["code"], "after everything")
 
 
+def _who(ctx: Context, args: dict[str, Any]) -> Done | Failed:
+    return ctx.principal(args["id"]) or Done(ctx.state.artifacts.by_id[args["id"]].owner)
+
+
 def _hold(ctx: Context, args: dict[str, Any]) -> Done:
     hold = ctx.state.next_hold
     ctx._note(ScripHeld(hold, ctx.caller, args["amount"], args["expires_us"]))
@@ -205,6 +209,7 @@ def natives() -> dict[str, Native]:
         plain("give_quota", _give_quota, to="string", resource="string", amount="integer"),
         plain("spawn", _spawn, id="string"),
         plain("give", _give, id="string", to="string"),
+        plain("who", _who, id="string"),
         plain("hold", _hold, amount="integer", expires_us="integer"),
         plain("echo", lambda ctx, args: Done(args["value"]), value="string"),
         Method(Tool("any", "", {"properties": {"value": {}}}), lambda ctx, args: Done(args)),
@@ -307,7 +312,7 @@ class Lab:
     def do(self, principal: str, action: Any, **envelope: Any) -> Answer:
         return self.world.apply(Envelope(principal, action, **envelope), self.now_us)
 
-    def invoke(self, principal: str, id: str, method: str, **args: Any) -> Answer:
+    def invoke(self, principal: str, id: str, method: str, /, **args: Any) -> Answer:
         return self.do(principal, Invoke(id, method, args))
 
     def read(self, principal: str, id: str) -> Answer:

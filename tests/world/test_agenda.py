@@ -187,3 +187,13 @@ def test_timers_are_the_same_whether_they_were_built_early_or_late(new_lab):
             lab.world.advance(now_us)
         assert early.world.next_due_us() == late.world.next_due_us()
     assert early.rows == late.rows
+
+
+def test_timers_that_no_longer_stand_are_given_up(lab: Lab):
+    agenda = lab.state.agenda
+    for _ in range(3_000):
+        assert lab.world.next_due_us() == 0
+        lab.do("alice", Sleep(10**12))
+
+    assert len(agenda._timers or ()) < 1_100
+    assert lab.world.due(0) == ["bob", "dave"]

@@ -241,12 +241,14 @@ def test_a_principal_is_no_code_and_has_no_methods(lab: Lab):
 
 def test_code_is_ended_after_its_last_call_back(lab: Lab):
     def chatty(caller, args):
-        for _ in range(9):
+        for _ in range(args["x"]):
             yield CallBack(Read("motto"))
+        return "enough"
 
     lab.code("bob", "shop", chatty)
 
-    assert lab.invoke("alice", "shop", "go").code == Code.CALLS_EXCEEDED
+    assert lab.invoke("alice", "shop", "go", x=6) == Done("enough")
+    assert lab.invoke("alice", "shop", "go", x=7).code == Code.CALLS_EXCEEDED
 
 
 @pytest.mark.parametrize(
@@ -436,6 +438,7 @@ def test_a_handler_that_asks_for_nothing_fails_and_is_charged(lab: Lab):
 
 def test_a_settled_handler_makes_the_answer(lab: Lab):
     waiting = lab.invoke("alice", "oracle", "shout", question="q")
+    lab.invoke("bob", "bank", "echo", value="in between")
 
     assert lab.settle(waiting, "yes").answer == Done(["YES", "q", "alice", "alice"])
 
@@ -450,6 +453,7 @@ def test_a_settled_handler_that_fails_is_undone_and_unpaid(lab: Lab):
 def test_a_tool_server_tells_its_methods_and_they_can_be_invoked(lab: Lab):
     waiting = lab.invoke("alice", "oracle", "learn")
     assert lab.invoke("bob", "oracle", "dance").code == Code.METHOD_UNKNOWN
+    assert lab.invoke("bob", "bank", "echo", value="in between") == Done("in between")
 
     lab.settle(waiting, {"tools": [{"name": "dance", "inputSchema": {}}]})
 
@@ -588,6 +592,20 @@ def test_nested_frames_wait_and_go_on_together(lab: Lab):
     assert lab.scrip("alice", "bob") == [995, 505]
     assert lab.state.ledger.holds == {}
     assert lab.state.resources.holds == {}
+
+
+def test_frames_that_wait_are_not_mixed_up_with_what_comes_between(lab: Lab):
+    nest(lab)
+    waiting = lab.do("alice", Invoke("outer", "go"), compute_max=40)
+    again = lab.settle(waiting, 1)
+
+    direct = lab.invoke("bob", "oracle", "cheap")
+    assert lab.state.effects[direct.effect_id].frames == ()
+    assert lab.state.effects[direct.effect_id].frame_hold == 0
+    assert len(lab.state.effects[again.answer.effect_id].frames) == 3
+
+    assert lab.settle(direct, "direct").answer == Done("direct")
+    assert lab.settle(again.answer, 2).answer.result[0] == "done"
 
 
 @pytest.mark.parametrize(
@@ -758,6 +776,18 @@ def test_compute_is_held_while_frames_wait_and_freed_when_they_go_on(lab: Lab):
 
     assert lab.used("alice") == used
     assert lab.state.resources.remaining("alice", "compute", 0) == 100 - used
+
+
+def test_compute_of_an_effect_is_not_held_twice(lab: Lab):
+    lab.code("bob", "shop", relay)
+    waiting = lab.do("alice", Invoke("shop", "go", {"x": ["oracle", "cheap"]}), compute_max=10)
+    used = lab.used("alice")
+
+    # 10 less admission, frame and call back: one is the effect's, the rest is the frame's
+    assert sorted(h.amounts["compute"] for h in lab.state.resources.holds.values()) == [1, 6]
+    lab.settle(waiting, 1)
+    assert lab.used("alice") == used + 1
+    assert lab.state.resources.remaining("alice", "compute", 0) == 99 - used
 
 
 def test_a_frame_goes_on_with_the_compute_that_it_had_left(lab: Lab):

@@ -117,15 +117,34 @@ def test_who_cannot_pay_the_admission_is_turned_away_and_told_how_long_to_wait(l
     assert lab.read("dave", "motto") == Done("be kind")
 
 
-def test_the_content_of_who_is_turned_away_is_not_kept(lab: Lab):
-    write = Write("page", "x" * 3_000)
+@pytest.mark.parametrize("who", ["dave", "nobody"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        Write("page", "x" * 3_000),
+        Write("page", "x" * 1_020),
+        Invoke("bank", "any", {"value": "x" * 3_000}),
+    ],
+)
+def test_little_is_kept_of_who_is_turned_away(lab: Lab, who: str, action):
+    code = Code.ADMISSION_EXCEEDED if who == "dave" else Code.NO_STANDING
 
-    assert lab.do("dave", write).code == Code.ADMISSION_EXCEEDED
-    assert lab.do("nobody", write).code == Code.NO_STANDING
+    lab.refuses(code, lambda: lab.do(who, action), charged=0)
 
-    assert isinstance(lab.last.input, Malformed)
+    assert lab.last.input == Malformed(who, code, "its content was not kept")
+    assert len(lab.rows[-1][2]) < 200
     assert lab.log._blobs == {}
-    assert lab.do("alice", write) == Done()
+
+
+def test_a_name_that_is_too_long_is_not_kept(lab: Lab):
+    lab.refuses(Code.NO_STANDING, lambda: lab.read("a" * 3_000, "motto"), charged=0)
+
+    assert lab.last.input.principal == ""
+
+
+def test_content_is_kept_of_who_is_refused_for_another_reason(lab: Lab):
+    lab.refuses(Code.ID_INVALID, lambda: lab.write("alice", "No Id", "x" * 3_000))
+
     assert len(lab.log._blobs) == 1
 
 
@@ -202,6 +221,13 @@ def test_a_price_above_what_can_be_spent_is_refused(lab: Lab):
     lab.refuses(Code.SCRIP_INSUFFICIENT, lambda: lab.invoke("carol", "bank", "lend"))
 
     assert "can spend 15" in refused.detail
+
+
+def test_the_last_scrip_pays_a_price(lab: Lab):
+    lab.write("bob", "book", "text", contract=Contract("pay_per_use", 1_000))
+
+    assert lab.read("alice", "book") == Done("text")
+    assert lab.scrip("alice") == [0]
 
 
 def test_compute_above_the_own_maximum_is_refused(lab: Lab):
@@ -366,6 +392,18 @@ def test_a_failure_of_the_outside_is_the_answer(lab: Lab, code: Code):
     waiting = lab.invoke("alice", "oracle", "ask")
 
     assert lab.settle(waiting, code=code, detail="so").answer == Failed(code, "so")
+
+
+def test_an_effect_that_used_what_it_held_did_not_overrun(lab: Lab):
+    waiting = lab.invoke("alice", "oracle", "ask")
+
+    lab.settle(waiting, 1, usage={"tokens": 10, "compute": 3})
+
+    assert [type(fact).__name__ for fact in lab.last.facts] == [
+        "EffectSettled",
+        "ResourcePosted",
+        "ScripPosted",
+    ]
 
 
 def test_a_loop_is_not_due_while_it_waits(lab: Lab):

@@ -379,7 +379,7 @@ class WorldMachine(RuleBasedStateMachine):
             if code is not None:
                 return code
             for resource in ("tokens", "budget"):
-                if cost.get(resource, 0) > self.plain.left(who, resource):
+                if resource in cost and cost[resource] > self.plain.left(who, resource):
                     return Code.QUOTA_EXCEEDED
             id = f"{self.lab.state.seq}.0"
             self.plain.held[id] = {(who, resource): n for resource, n in cost.items()}
@@ -468,7 +468,7 @@ class WorldMachine(RuleBasedStateMachine):
             self.waiting[answer.effect_id] = (who, "shop")
         if isinstance(answer, Refused | Failed):
             after = self.lab.parts()
-            assert not getattr(answer, "committed", False)
+            assert key is not None or not getattr(answer, "committed", False)
             for name in ("scrip", "stocks", "artifacts", "effects"):
                 assert after[name] == before[name], name
         self.learn()

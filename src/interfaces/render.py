@@ -1,0 +1,256 @@
+"""Owns how a summary is shown to a person: who earned what from whom, what was traded, refused, called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
+
+from ..simulation.report import PrincipalSummary, Summary, ToolSummary
+from .words import clean, count, one_line, size, span
+
+PRINCIPALS_MAX = 24
+SALES_MAX = 8
+EXAMPLE_CHARS_MAX = 240
+_PIPE_WIDTH = 120
+_GAP = 2
+_CUT_MIN = 8
+_WIDE = 110
+_ENDED = {
+    "until": "its world time is over",
+    "steps": "its number of records is reached",
+    "quiet": "nothing was left to happen",
+    "stopped": "it was stopped",
+}
+_STATE_CHARS_MAX = 80
+
+
+def console(stream: TextIO) -> Console:
+    """A console that takes no text for markup; 120 columns where nobody says how many there are."""
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def table(*columns: str, fold: str = "") -> Table:
+    """A table of words: ``>name`` is right-aligned, ``~name`` is cut where it does not fit.
+
+    Args:
+        columns: their headings. fold: the one that runs on over several lines instead.
+    """
+    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    made.show_header = any(column.lstrip(">~") for column in columns)
+    for column in columns:
+        name = column.lstrip(">~")
+        made.add_column(
+            name,
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=not fold or name != fold,
+            overflow="ellipsis",
+            ratio=1 if column.startswith("~") or (fold and name == fold) else None,
+        )
+    return made
+
+
+def fitted(rows: Table, width: int) -> Table:
+    """Give every column its width; those that may be cut share fairly what the others leave."""
+    natural = [_natural(rows, column) for column in rows.columns]
+    left = width - _GAP * (len(rows.columns) - 1)
+    left -= sum(n for n, c in zip(natural, rows.columns, strict=True) if c.ratio is None)
+    flexible = [at for at, column in enumerate(rows.columns) if column.ratio is not None]
+    for done, at in enumerate(sorted(flexible, key=lambda at: natural[at])):
+        natural[at] = min(natural[at], max(_CUT_MIN, left // (len(flexible) - done)))
+        left -= natural[at]
+    for column, cells in zip(rows.columns, natural, strict=True):
+        column.width, column.ratio = cells, None
+    return rows
+
+
+def _natural(rows: Table, column: Column) -> int:
+    texts = (cell for cell in column.cells if isinstance(cell, str | Text))
+    header = cell_len(str(column.header)) if rows.show_header else 0
+    return max([header, *(cell_len(str(text)) for text in texts)])
+
+
+def ended(summary: Summary) -> str:
+    """Why it ended, as half a sentence."""
+    return _ENDED.get(summary.ended, one_line(summary.ended, _STATE_CHARS_MAX))
+
+
+def show_summary(out: Console, summary: Summary) -> None:
+    """Print what a run came to."""
+    _head(out, summary)
+    _section(out, "Who earned what from whom", _principals(summary, out.width))
+    _section(out, "What was traded", _sales(summary))
+    _section(out, "What was refused or failed, and why", _denials(summary))
+    _section(out, "What each tool cost", _tools(summary, out.width))
+    _stops(out, summary)
+
+
+def show_next(out: Console, summary: Summary, run: str) -> None:
+    """Print the next useful commands for this run; ``run`` is how it is named there."""
+    best = max(summary.principals, key=lambda p: (p.earned, p.tool_calls), default=None)
+    sold = next((s.artifact for s in summary.sales if s.type != "genesis"), None)
+    commands = [(f"verify {run}", "prove from the log that all of this is so")]
+    if best is not None:
+        commands.append((f"log {run} --of {best.id}", f"what {best.id} did, step by step"))
+    if sold is not None:
+        commands.append((f"show {run} {sold}", "what was sold most"))
+    commands.append((f"ledger {run}", "who holds what"))
+    if summary.ended != "quiet":
+        later = " --until " + _later(summary.world_us) if summary.ended == "until" else ""
+        commands.append((f"resume {run}{later}", "go on from here"))
+    rows = table("", "~")
+    for command, why in commands:
+        rows.add_row(f"scripworld {command}", Text(why, style="dim"))
+    _section(out, "What next", rows)
+
+
+def _later(world_us: int) -> str:
+    """A round world time after this one, as ``--until`` takes it."""
+    seconds = max(1, round(2 * world_us / 1e6))
+    return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
+
+
+def _head(out: Console, summary: Summary) -> None:
+    out.print()
+    what = f"  {clean(summary.scenario)}, seed {summary.seed}, head {summary.head[:16]}…"
+    out.print(Text(summary.run, style="bold").append(what, style="dim"))
+    why = f" and ended because {ended(summary)}" if summary.ended else ""
+    out.print(
+        f"It lasted {span(summary.world_us)} of world time in {span(summary.real_s * 1e6)} of real "
+        f"time{why}."
+    )
+    facts = [
+        count(summary.records, "record"),
+        f"{count(summary.actions, 'action')} ({summary.actions_per_s:,.0f} a second)",
+        count(summary.sleeps, "rest"),
+        count(sum(p.made for p in summary.principals), "artifact") + " made",
+    ]
+    out.print(" · ".join(facts))
+    balances = f"{count(len(summary.principals), 'balance')} of"
+    if summary.conserved:
+        line = Text(f"{balances} {summary.supply:,} scrip in all, none lost and none made up")
+    else:
+        line = Text(f"{balances} {summary.supply:,} scrip in all DO NOT ADD UP", style="bold red")
+    out.print(line)
+    if summary.tokens:
+        tokens = (f"{clean(name)} {n:,}" for name, n in summary.tokens.items())
+        out.print("models: " + ", ".join(tokens))
+
+
+def _section(out: Console, title: str, body: Table | None) -> None:
+    if body is not None and body.row_count:
+        out.print()
+        out.print(Text(title, style="bold"))
+        out.print(Padding(fitted(body, out.width - 2), (0, 0, 0, 2), expand=False))
+
+
+def _principals(summary: Summary, width: int) -> Table:
+    on = ["~on"] if width >= _WIDE else []
+    heads = ["~who", ">scrip", ">", ">earned", "~from", ">spent", *on]
+    rows = table(*heads, ">compute", ">calls", ">denied")
+    busy = sorted(summary.principals, key=lambda p: (-p.earned, -p.spent, -p.actions, p.id))
+    for one in busy[:PRINCIPALS_MAX]:
+        change = one.scrip_end - one.scrip_start
+        rows.add_row(
+            one.id,
+            f"{one.scrip_end:,}",
+            Text(f"{change:+,}" if change else "", style="green" if change > 0 else "red"),
+            _some(one.earned),
+            _partners(one.earned_from),
+            _some(one.spent),
+            *([_partners(one.spent_to)] if on else []),
+            *(_some(n) for n in (one.compute, one.tool_calls, one.refused + one.failed)),
+        )
+    left_out = len(busy) - PRINCIPALS_MAX
+    if left_out > 0:
+        rows.add_row(f"and {left_out:,} more")
+    return rows
+
+
+def _partners(partners: dict[str, int]) -> Text:
+    """``webster_1 6, librarian_2 6``, the largest first."""
+    told = (f"{id} {amount:,}" for id, amount in partners.items())
+    return Text(", ".join(told), style="dim")
+
+
+def _sales(summary: Summary) -> Table:
+    rows = table("~artifact", "~of", ">sold", ">scrip", "~what it is")
+    tools = {tool.artifact for tool in summary.tools}
+    sales = [sale for sale in summary.sales if sale.artifact not in tools]
+    for sale in sales[:SALES_MAX]:
+        times = sale.reads + sale.invocations
+        what = one_line(sale.description or sale.type, EXAMPLE_CHARS_MAX)
+        rows.add_row(sale.artifact, sale.owner, f"{times:,}×", f"{sale.scrip:,}", what)
+    rest = sales[SALES_MAX:]
+    if rest:
+        times = sum(sale.reads + sale.invocations for sale in rest)
+        scrip = sum(sale.scrip for sale in rest)
+        rows.add_row(f"and {len(rest):,} more", "", f"{times:,}×", f"{scrip:,}", "")
+    if summary.transfers:
+        sums = f"{summary.transfers:,}×", f"{summary.transferred:,}"
+        rows.add_row("(transfers)", "", *sums, "given, for nothing in return")
+    return rows
+
+
+def _denials(summary: Summary) -> Table:
+    rows = table(">times", "code", "for instance", fold="for instance")
+    for denial in summary.denials:
+        example = one_line(denial.example, EXAMPLE_CHARS_MAX)
+        who = clean(denial.example_principal or "an operator")
+        told = Text("" if who in example else f"{who}: ", style="dim")
+        told.append(example, style="default")
+        style = "yellow" if denial.kind == "failed" else ""
+        rows.add_row(f"{denial.times:,}", Text(denial.code, style=style), told)
+    return rows
+
+
+def _tools(summary: Summary, width: int) -> Table:
+    wide = width >= _WIDE
+    heads = ["~tool", ">calls", ">failed", ">scrip", ">compute", ">world", ">real"]
+    rows = table(*heads, *([">sent", ">got"] if wide else []))
+    for tool in summary.tools:
+        real = "" if tool.wall_us is None else span(tool.wall_us)
+        bytes_of = (tool.usage.get(name, 0) for name in ("bytes_out", "bytes_in"))
+        rows.add_row(
+            _tool_name(tool, wide),
+            f"{tool.calls:,}",
+            _some(tool.failed),
+            _some(tool.scrip),
+            _some(tool.compute),
+            span(tool.latency_us),
+            real,
+            *([size(n) for n in bytes_of] if wide else []),
+        )
+    return rows
+
+
+def _tool_name(tool: ToolSummary, wide: bool) -> str:
+    return f"{tool.artifact if wide else tool.artifact.removeprefix('genesis_')} {tool.method}"
+
+
+def _stops(out: Console, summary: Summary) -> None:
+    stopped = [p for p in summary.principals if p.stopped]
+    rows = table("~who", "why", fold="why")
+    for reason, principals in _by_reason(stopped):
+        names = ", ".join(p.id for p in principals[:3])
+        more = f" and {len(principals) - 3:,} more" if len(principals) > 3 else ""
+        rows.add_row(names + more, one_line(reason, EXAMPLE_CHARS_MAX))
+    _section(out, "Whose loop ended", rows)
+
+
+def _by_reason(stopped: Iterable[PrincipalSummary]) -> list[tuple[str, list[PrincipalSummary]]]:
+    reasons: dict[str, list[PrincipalSummary]] = {}
+    for principal in stopped:
+        reasons.setdefault(principal.stopped, []).append(principal)
+    return sorted(reasons.items(), key=lambda item: -len(item[1]))
+
+
+def _some(number: int) -> str:
+    return f"{number:,}" if number else "–"
