@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+_LINK_TARGET = re.compile(r"\]\([^)]*\)")
 _WORD = re.compile(r"[a-z]{4,}")
 _DULL = frozenset(
     re.findall(
@@ -42,6 +43,7 @@ class Digest:
 
 def digest_of(text: str, fallback_title: str) -> Digest:
     """Digest a text in Markdown or plain words; ``fallback_title`` where it has no heading."""
+    text = _LINK_TARGET.sub("]", text)
     title = fallback_title
     sentences: list[str] = []
     for line in map(str.strip, text.splitlines()):

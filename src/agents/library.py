@@ -119,7 +119,7 @@ class Publisher(Rules):
 
     def publish(self, o: Observation, name: str, text: str) -> Decision:
         """Publish the digest of a text at one's price, a little up or down."""
-        digest = digest_of(text, name)
+        digest = digest_of(text, name.replace("_", " "))
         price = max(1, int(o.params().get("price_scrip", 6)) + o.chance().randint(-1, 1))
         return Write(
             f"digest_{slug_of(name)}.{o.principal}",

@@ -35,7 +35,7 @@ def _row(ctx: Context, principal: str, resource: str) -> dict[str, Any]:
         "used": limit - held - remaining,
         "held": held,
         "remaining": remaining,
-        "window_us": resources.tracker.windows_us.get(resource),
+        "window_us": resources.window_us(resource),
     }
 
 

@@ -113,7 +113,7 @@ def _principal(id: str, state: State) -> Iterator[tuple[str, str]]:
         used = limit - resources.remaining(id, name, now_us)
         if not limit and not used:
             continue
-        window_us = resources.tracker.windows_us.get(name)
+        window_us = resources.window_us(name)
         per = f" in {span(window_us)}" if window_us is not None else ""
         verb = "stored" if kind == "allocatable" else "used"
         yield name, f"{used:,} of {limit:,} {verb}{per}"

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 import uvloop
+from pydantic import ValidationError
 
 from ..adapters.event_store import SqliteEventLog, StoreFault
 from ..adapters.mcp_process import McpServerSpec
@@ -298,6 +299,10 @@ def resume(
         saved = msgspec.json.decode((folder / SETTINGS_FILE).read_bytes(), type=Saved)
         scenario = Scenario.model_validate_json(msgspec.json.encode(saved.scenario))
         config = Config.model_validate_json(msgspec.json.encode(saved.config))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        told = f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
+        raise ConfigurationFault(f"{folder / SETTINGS_FILE} cannot be read: {told}") from None
     except (OSError, ValueError) as error:
         raise ConfigurationFault(f"{folder / SETTINGS_FILE} cannot be read: {error}") from None
     extras = Extras(minds or {}, tuple(natives), performers or {}, effects_from, on_progress)

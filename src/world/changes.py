@@ -30,22 +30,20 @@ CODE = "code"
 class Changes:
     """The four actions that need no frame."""
 
-    __slots__ = ("_code", "_limits", "_prices", "_tx")
+    __slots__ = ("_artifacts", "_code", "_limits", "_prices", "_tx")
 
     def __init__(
         self, tx: Transaction, limits: Limits, prices: Mapping[str, Price], code: CodeRunner
     ) -> None:
         self._tx = tx
+        self._artifacts = tx.state.artifacts.by_id
         self._limits = limits
         self._prices = prices
         self._code = code
 
-    def find(self, id: str) -> Artifact | Refused:
-        """The artifact, or the refusal that names what is nearest."""
+    def missing(self, id: str) -> Refused:
+        """The refusal for an id that is not there; names what is nearest."""
         artifacts = self._tx.state.artifacts
-        artifact = artifacts.by_id.get(id)
-        if artifact is not None:
-            return artifact
         if id in artifacts.gone:
             return Refused(Code.NOT_FOUND, f"{id!r} was deleted; its id is not used again")
         near = get_close_matches(id[: self._limits.id_chars_max], self._candidates(id), 1)
@@ -54,9 +52,9 @@ class Changes:
 
     def read(self, caller: str, action: Read, depth: int) -> Answer:
         """Answer the content; what a priced contract asks is paid in the same step."""
-        artifact = self.find(action.id)
-        if isinstance(artifact, Refused):
-            return artifact
+        artifact = self._artifacts.get(action.id)
+        if artifact is None:
+            return self.missing(action.id)
         price = self._prices["read"]
         scrip = check(artifact, caller, READ)
         if scrip is None:
@@ -115,9 +113,9 @@ class Changes:
 
     def edit(self, caller: str, action: Edit, depth: int) -> Answer:
         """Replace one piece of text by another; what is replaced occurs exactly once."""
-        artifact = self.find(action.id)
-        if isinstance(artifact, Refused):
-            return artifact
+        artifact = self._artifacts.get(action.id)
+        if artifact is None:
+            return self.missing(action.id)
         if check(artifact, caller, WRITE) is None:
             return denied(artifact, caller, WRITE)
         price = self._prices["edit"]
@@ -149,9 +147,9 @@ class Changes:
 
     def delete(self, caller: str, action: Delete, depth: int) -> Answer:
         """Delete an artifact that is nobody's holder of anything."""
-        artifact = self.find(action.id)
-        if isinstance(artifact, Refused):
-            return artifact
+        artifact = self._artifacts.get(action.id)
+        if artifact is None:
+            return self.missing(action.id)
         if check(artifact, caller, DELETE) is None:
             return denied(artifact, caller, DELETE)
         price = self._prices["delete"]

@@ -26,6 +26,8 @@ from .config import Limits
 
 READ, INVOKE, WRITE, DELETE = "read", "invoke", "write", "delete"
 
+_USES = (INVOKE, READ)
+
 Check = Callable[[Artifact, str, str], int | None]
 """(artifact, caller, what) → the price in scrip, or None where the contract denies."""
 
@@ -39,13 +41,13 @@ def _public(artifact: Artifact, caller: str, what: str) -> int | None:
 
 
 def _freeware(artifact: Artifact, caller: str, what: str) -> int | None:
-    return 0 if what in (INVOKE, READ) or caller == artifact.owner else None
+    return 0 if what in _USES or caller == artifact.owner else None
 
 
 def _pay_per_use(artifact: Artifact, caller: str, what: str) -> int | None:
     if caller == artifact.owner:
         return 0
-    return artifact.contract.price_scrip if what in (INVOKE, READ) else None
+    return artifact.contract.price_scrip if what in _USES else None
 
 
 def _members(artifact: Artifact, caller: str, what: str) -> int | None:

@@ -62,31 +62,19 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
     try:
         action = envelope.action
         if isinstance(action, Write):
-            if type(action.content) is not str:
-                return _no(envelope, Code.MALFORMED, "content is text")
-            size = len(action.content)
-            if size > limits.content_bytes_max:
-                return _too_large(envelope, limits)
-            if size * 4 > min(limits.inline_bytes_max, limits.content_bytes_max):
-                if len(action.content.encode()) > limits.content_bytes_max:
-                    return _too_large(envelope, limits)
-                content = ENCODER.encode(action.content)
-                if len(content) > limits.inline_bytes_max:
-                    blob = content
-                    action = msgspec.structs.replace(action, content=BlobRef(digest_of(blob)))
-                    envelope = msgspec.structs.replace(envelope, action=action)
-        if len(envelope.idempotency_key or "") > limits.id_chars_max:
-            return _no(envelope, Code.MALFORMED, "an idempotency key is too long")
+            told = _detach(envelope, action, limits)
+            if isinstance(told, Malformed):
+                return told
+            envelope, blob = told
         raw = ENCODER.encode(envelope)
         if len(raw) > limits.action_bytes_max:
             detail = f"an action has at most {limits.action_bytes_max} bytes, not {len(raw)}"
             return _no(envelope, Code.CONTENT_TOO_LARGE, detail)
         envelope = ENVELOPES.decode(raw)
-        action = envelope.action
+        action, key = envelope.action, envelope.idempotency_key
         if isinstance(action, Invoke):
-            if not _is_flat(action.args):
-                changed = _normalise(action.args, limits.args_depth_max)
-                raw = ENCODER.encode(envelope) if changed else raw
+            if not _is_flat(action.args) and _normalise(action.args, limits.args_depth_max):
+                raw = ENCODER.encode(envelope)
         elif isinstance(action, Write):
             raw = ENCODER.encode(envelope) if _normalise_schemas(action, limits) else raw
         elif isinstance(action, Sleep):
@@ -97,9 +85,31 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
                 return _no(envelope, Code.MALFORMED, "what is watched is an id")
         elif isinstance(action, Stop) and len(action.reason) > limits.description_chars_max:
             return _no(envelope, Code.MALFORMED, "the reason of a stop is too long")
+        if key is not None and len(key) > limits.id_chars_max:
+            return _no(envelope, Code.MALFORMED, "an idempotency key is too long")
     except _UNFIT as error:
         return _no(envelope, Code.MALFORMED, f"not an action: {_reason(error)}")
     return Entry(envelope, raw, blob)
+
+
+def _detach(
+    envelope: Envelope, action: Write, limits: Limits
+) -> tuple[Envelope, bytes | None] | Malformed:
+    """Put the hash in the place of large content; the content comes beside it."""
+    if type(action.content) is not str:
+        return _no(envelope, Code.MALFORMED, "content is text")
+    size = len(action.content)
+    if size > limits.content_bytes_max:
+        return _too_large(envelope, limits)
+    if size * 4 <= min(limits.inline_bytes_max, limits.content_bytes_max):
+        return envelope, None
+    if len(action.content.encode()) > limits.content_bytes_max:
+        return _too_large(envelope, limits)
+    blob = ENCODER.encode(action.content)
+    if len(blob) <= limits.inline_bytes_max:
+        return envelope, None
+    action = msgspec.structs.replace(action, content=BlobRef(digest_of(blob)))
+    return msgspec.structs.replace(envelope, action=action), blob
 
 
 def reenter(envelope: Envelope, raw: bytes, limits: Limits) -> Entry:

@@ -42,6 +42,7 @@ class Invocations:
     """Performs the actions of one transaction after the other."""
 
     __slots__ = (
+        "_artifacts",
         "_changes",
         "_code",
         "_compiled",
@@ -65,6 +66,7 @@ class Invocations:
         self._config = config
         self._natives = natives
         self._code = code
+        self._artifacts = tx.state.artifacts.by_id
         self._changes = Changes(tx, config.limits, prices, code)
         self._compiled: dict[str, tuple[tuple[Tool, ...], dict[str, Invocable]]] = {}
         self.frames = Frames(tx, config, code, self.act)
@@ -112,9 +114,9 @@ class Invocations:
 
     def _invoke(self, caller: str, action: Invoke, depth: int, waits: bool) -> Answer:
         tx = self._tx
-        artifact = self._changes.find(action.id)
-        if isinstance(artifact, Refused):
-            return artifact
+        artifact = self._artifacts.get(action.id)
+        if artifact is None:
+            return self._changes.missing(action.id)
         methods = self._methods(artifact)
         invocable = methods.get(action.method)
         if invocable is None:
@@ -133,15 +135,17 @@ class Invocations:
         scrip = check(artifact, caller, INVOKE)
         if scrip is None:
             return denied(artifact, caller, INVOKE)
+        price = invocable.price
         if caller != artifact.owner:
-            scrip += invocable.price.scrip
-        no = tx.afford(caller, scrip, invocable.price, depth)
-        if no is not None:
-            return no
+            scrip += price.scrip
+        if scrip or price.others or price.compute > tx.compute_left:
+            no = tx.afford(caller, scrip, price, depth)
+            if no is not None:
+                return no
         hold = 0
         if method is not None and method.effect:
             return self._request(caller, artifact, action, invocable, scrip)
-        tx.charge(invocable.price)
+        tx.charge(price)
         payee = artifact.id if artifact.standing else artifact.owner
         if scrip:
             hold = tx.next_hold()

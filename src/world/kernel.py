@@ -52,6 +52,7 @@ from .state import State
 from .touch import ids_of
 from .transaction import Transaction
 
+_RESTS = (Sleep, Stop)
 _ADVANCE = ENCODER.encode(Advance())
 
 
@@ -163,19 +164,18 @@ class World:
 
     def take(self, entry: Entry | Malformed, now_us: int) -> Answer:
         """Take what came through the door; ``apply`` in two steps, for replay."""
-        raw = ENCODER.encode(entry) if isinstance(entry, Malformed) else entry.raw
-        principal = entry.principal if isinstance(entry, Malformed) else entry.envelope.principal
+        if isinstance(entry, Malformed):
+            raw, principal = ENCODER.encode(entry), entry.principal
+        else:
+            raw, principal = entry.raw, entry.envelope.principal
         self._start(principal, now_us)
         answer: Answer | None = self._turn_away(principal)
-        if (
-            answer is None
-            and isinstance(entry, Entry)
-            and isinstance(entry.envelope.action, Sleep | Stop)
-        ):
-            answer = self._rest(principal, entry.envelope.action)
-        elif answer is None:
-            answer = self._admit(principal, entry)
-        if _turned_away(answer) and isinstance(entry, Entry):
+        if answer is None:
+            if isinstance(entry, Entry) and isinstance(entry.envelope.action, _RESTS):
+                answer = self._rest(principal, entry.envelope.action)
+            else:
+                answer = self._admit(principal, entry)
+        if isinstance(answer, Refused) and isinstance(entry, Entry) and _turned_away(answer):
             raw = self._little(entry, answer.code)
         self._record(raw, answer, None)
         return self._tx.resolve(answer)
@@ -297,10 +297,10 @@ class World:
     def _admit(self, principal: str, entry: Entry | Malformed) -> Answer:
         """Charge the admission, then decide; a refusal for want of it is free."""
         state, tx, admission = self.state, self._tx, self.config.admission_compute
-        tracker = state.resources.tracker
-        remaining = tracker.remaining(principal, COMPUTE, state.now_us)
+        compute = state.resources.compute
+        remaining = compute.remaining(principal, state.now_us)
         if remaining < admission:
-            wait = tracker.time_until_capacity(principal, COMPUTE, admission, state.now_us)
+            wait = compute.wait_us(principal, admission, state.now_us)
             advice = "it has no quota: get some" if wait is None else f"sleep {wait} us"
             detail = f"{principal} has {max(remaining, 0)} compute left: {advice}"
             return Refused(Code.ADMISSION_EXCEEDED, detail, wait)

@@ -80,7 +80,10 @@ def fold(rows: Iterable[Row], each: Callable[[State], None] | None = None) -> tu
     if first is None:
         raise LogFault("the log is empty")
     begin = begin_of(first)
-    state = State(begin.config)
+    try:
+        state = State(begin.config)
+    except ValueError as error:
+        raise LogFault(f"the first record is of no world: {error}", 0) from None
     state.head = NO_RECORD
     _fold_one(state, first)
     for row in rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .config import Resource
+from .config import COMPUTE, Resource
 from .facts import (
     Allocated,
     LimitSet,
@@ -51,21 +51,62 @@ def _add(amounts: dict[str, int], principal: str, amount: int) -> None:
 class Resources:
     """All metered resources of a world, behind one set of questions.
 
-    ``payer`` and ``pending`` are the meter of the input under way: what it used so far and
-    has not posted yet counts as used for everyone who asks.
+    ``payer``, ``pending_compute`` and ``pending`` (the others) are the meter of the input under way:
+    what it used so far and has not posted yet counts as used for everyone who asks.
     """
 
-    __slots__ = ("holds", "kinds", "payer", "pending", "stocks", "tracker")
+    __slots__ = (
+        "compute",
+        "holds",
+        "kinds",
+        "payer",
+        "pending",
+        "pending_compute",
+        "stocks",
+        "tracker",
+    )
 
     def __init__(self, resources: Mapping[str, Resource]) -> None:
+        """Begin without limits or usage.
+
+        Raises:
+            ValueError: compute is not among the renewable resources.
+        """
         self.kinds = {name: resource.kind for name, resource in resources.items()}
         self.tracker = RateTracker(
             {name: r.window_us for name, r in resources.items() if r.kind == "renewable"}
         )
         self.stocks = {name: Stock() for name, r in resources.items() if r.kind != "renewable"}
         self.holds: dict[int, ResourceHeld] = {}
+        if COMPUTE not in self.tracker.by_resource:
+            raise ValueError(f"resources: {COMPUTE} must be renewable")
+        self.compute = self.tracker.by_resource[COMPUTE]
         self.payer = ""
+        self.pending_compute = 0
         self.pending: dict[str, int] = {}
+
+    def begin(self, payer: str) -> None:
+        """Begin the meter anew, for an input that ``payer`` pays for."""
+        self.payer = payer
+        self.pending_compute = 0
+        self.pending.clear()
+
+    def pend(self, resource: str, amount: int) -> None:
+        """The input under way used something besides compute."""
+        self.pending[resource] = self.pending.get(resource, 0) + amount
+
+    def pending_of(self, resource: str) -> int:
+        """What the input under way used and has not posted yet."""
+        return self.pending_compute if resource == COMPUTE else self.pending.get(resource, 0)
+
+    def take_pending(self) -> list[tuple[str, int]]:
+        """What is to be posted, by resource, in order; from now on it is not pending."""
+        if self.pending_compute:
+            self.pending[COMPUTE] = self.pending_compute
+        uses = sorted(self.pending.items())
+        self.pending_compute = 0
+        self.pending.clear()
+        return uses
 
     def limit(self, principal: str, resource: str) -> int:
         """The quota of a principal."""
@@ -73,6 +114,11 @@ class Resources:
         if stock is None:
             return self.tracker.limit(principal, resource)
         return stock.limits.get(principal, 0)
+
+    def window_us(self, resource: str) -> int | None:
+        """Length of the rolling window; None where there is none."""
+        windows = self.tracker.by_resource.get(resource)
+        return None if windows is None else windows.window_us
 
     def held_of(self, principal: str, resource: str) -> int:
         """What is set aside of a quota and not yet posted."""
@@ -89,7 +135,7 @@ class Resources:
         else:
             left = stock.remaining(principal)
         if principal == self.payer:
-            left -= self.pending.get(resource, 0)
+            left -= self.pending_of(resource)
         return left
 
     def time_until(self, principal: str, resource: str, amount: int, now_us: int) -> int | None:
@@ -100,11 +146,15 @@ class Resources:
         if resource in self.stocks:
             return 0 if amount <= self.remaining(principal, resource, now_us) else None
         tracker = self.tracker
-        pending = self.pending.get(resource, 0) if principal == self.payer else 0
+        pending = self.pending_of(resource) if principal == self.payer else 0
         amount += pending
         wait_us = tracker.time_until_capacity(principal, resource, amount + pending, now_us)
         most = tracker.limit(principal, resource) - tracker.held(principal, resource)
-        return tracker.windows_us[resource] if wait_us is None and amount <= most else wait_us
+        return (
+            tracker.by_resource[resource].window_us
+            if wait_us is None and amount <= most
+            else wait_us
+        )
 
     def use(self, principal: str, resource: str, amount: int, now_us: int) -> None:
         """Count as used now: a stamp in a window, or the end of a depletable amount."""

@@ -12,7 +12,7 @@ import msgspec
 
 from .agenda import Agenda
 from .artifacts import Artifacts
-from .config import COMPUTE, WorldConfig
+from .config import WorldConfig
 from .facts import (
     Allocated,
     ArtifactDeleted,
@@ -58,6 +58,8 @@ class State:
     """
 
     __slots__ = (
+        "_compute",
+        "_loops",
         "_pace_us",
         "_unkeyed",
         "agenda",
@@ -91,6 +93,8 @@ class State:
         self.keys: dict[str, dict[str, KeyRemembered]] = {}
         self.keys_max = config.limits.keys_max
         self._pace_us = config.pace_us
+        self._compute = self.resources.compute
+        self._loops = self.agenda.due_us
         ledger, resources, agenda = self.ledger, self.resources, self.agenda
         artifacts = self.artifacts
         self.appliers: dict[type, Callable[[Any], Any]] = {
@@ -139,9 +143,10 @@ class State:
     def close(self, digest: bytes) -> None:
         """End a record: its hash is the head, and gives the effects that it asked for their keys."""
         self.head = digest
-        for id in self._unkeyed:
-            self.effect_keys[id] = effect_key(digest, id)
-        self._unkeyed.clear()
+        if self._unkeyed:
+            for id in self._unkeyed:
+                self.effect_keys[id] = effect_key(digest, id)
+            self._unkeyed.clear()
 
     def snapshot(self) -> bytes:
         """One canonical encoding of all that facts decide, to compare two states by."""
@@ -159,9 +164,9 @@ class State:
         return msgspec.msgpack.Encoder(enc_hook=repr, order="sorted").encode(parts)
 
     def _charged(self, fact: Charged) -> None:
-        now_us = self.now_us
-        self.resources.tracker.stamp(fact.principal, COMPUTE, fact.amount, now_us)
-        self.agenda.stepped(fact.principal, now_us + self._pace_us)
+        self._compute.stamp(fact.principal, fact.amount, self.now_us)
+        if fact.principal in self._loops:
+            self.agenda.stepped(fact.principal, self.now_us + self._pace_us)
 
     def _scrip_held(self, fact: ScripHeld) -> None:
         self.next_hold = max(self.next_hold, fact.hold + 1)

@@ -42,7 +42,9 @@ class Transaction:
     """
 
     __slots__ = (
+        "_appliers",
         "_befores",
+        "_resources",
         "compute_capped",
         "compute_left",
         "facts",
@@ -61,26 +63,31 @@ class Transaction:
         self.state = state
         self.log = log
         self.inline_bytes_max = inline_bytes_max
+        self.facts: list[Fact] = []
+        self.outcomes: list[Any] = []
+        self.requests: list[EffectRequested] = []
+        self._befores: list[Any] = []
+        self._appliers = state.appliers
+        self._resources = state.resources
         self.begin("")
 
     def begin(self, payer: str) -> None:
         """Start over, for an input that ``payer`` pays for."""
-        self.facts: list[Fact] = []
-        self._befores: list[Any] = []
-        self.outcomes: list[Any] = []
-        self.requests: list[EffectRequested] = []
+        self.facts.clear()
+        self._befores.clear()
+        self.outcomes.clear()
+        self.requests.clear()
         self.payer = payer
         self.compute_left = 0
         self.compute_capped = False
         self.price_max: int | None = None
         self.key: str | None = None
         self.origin = ""
-        self.state.resources.payer = payer
-        self.state.resources.pending.clear()
+        self._resources.begin(payer)
 
     def note(self, fact: Fact) -> None:
         """Apply a fact, and remember it with what its inverse needs."""
-        self._befores.append(self.state.appliers[type(fact)](fact))
+        self._befores.append(self._appliers[type(fact)](fact))
         self.facts.append(fact)
 
     def mark(self) -> int:
@@ -117,7 +124,11 @@ class Transaction:
 
     def kept(self, answer: Answer) -> Answer:
         """The answer as a record holds it: large content by its hash."""
-        if isinstance(answer, Done):
+        if (
+            isinstance(answer, Done)
+            and answer.result is not None
+            and type(answer.result) is not int
+        ):
             result = self.keep(answer.result)
             return answer if result is answer.result else Done(result)
         return answer
@@ -159,31 +170,28 @@ class Transaction:
 
     def charge(self, price: Price) -> None:
         """Use what was found affordable."""
-        self.compute(price.compute)
-        if price.others:
-            pending = self.state.resources.pending
-            for resource, amount in price.others:
-                pending[resource] = pending.get(resource, 0) + amount
+        resources = self._resources
+        self.compute_left -= price.compute
+        resources.pending_compute += price.compute
+        for resource, amount in price.others:
+            resources.pend(resource, amount)
 
     def compute(self, amount: int) -> None:
         """Use compute."""
         self.compute_left -= amount
-        pending = self.state.resources.pending
-        pending[COMPUTE] = pending.get(COMPUTE, 0) + amount
+        self._resources.pending_compute += amount
 
     def post_charges(self) -> None:
         """Post what the action of a principal used: a step of its loop."""
-        pending = self.state.resources.pending
-        self.note(Charged(self.payer, pending.pop(COMPUTE, 0)))
-        if pending:
+        resources = self._resources
+        amount, resources.pending_compute = resources.pending_compute, 0
+        self.note(Charged(self.payer, amount))
+        if resources.pending:
             self.post_uses()
 
     def post_uses(self) -> None:
         """Post what was used, without a step."""
-        pending = self.state.resources.pending
-        uses = sorted(pending.items())
-        pending.clear()
-        for resource, amount in uses:
+        for resource, amount in self._resources.take_pending():
             self.note(ResourceUsed(self.payer, resource, amount))
 
     def close(self, answer: Answer, mark: int, hold: int, payee: str, scrip: int) -> None:

@@ -53,7 +53,7 @@ def test_a_run_that_exists_is_not_made_again(tmp_path):
 def test_a_place_where_no_run_can_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
 
-    with pytest.raises(ConfigurationFault, match="cannot make a run in .*file: "):
+    with pytest.raises(ConfigurationFault, match=r"cannot make a run in .*file: "):
         make_run(tmp_path / "file", None, "library")
 
 
@@ -72,7 +72,7 @@ def test_a_run_that_is_not_there_is_refused_with_the_newest_that_are(tmp_path):
         made(tmp_path, name, age)
 
     with pytest.raises(
-        ConfigurationFault, match="no run 'mine' in .*: the newest are a, b, c, d, e$"
+        ConfigurationFault, match=r"no run 'mine' in .*: the newest are a, b, c, d, e$"
     ):
         find_run(tmp_path, "mine")
 

@@ -82,7 +82,7 @@ def test_entries_that_aged_out_are_given_up(tracker: RateTracker):
     for now_us in range(1_000):
         assert tracker.consume("alice", "compute", 1, now_us)
 
-    assert len(tracker._windows["compute"]["alice"]) < 300
+    assert len(tracker.by_resource["compute"].by_principal["alice"]) < 300
     assert tracker.usage("alice", "compute", 999) == WINDOW_US
 
 

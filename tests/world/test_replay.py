@@ -423,6 +423,17 @@ def test_a_first_record_that_cannot_be_is_told(log: Lab):
     assert fault.value.seq == 0
 
 
+def test_a_first_record_without_compute_is_no_world(log: Lab):
+    record = msgspec.msgpack.decode(log.rows[0][2])
+    del record[3][3]["resources"]["compute"]
+    rows = forged(log.rows, 0, record)
+
+    with pytest.raises(LogFault, match="compute must be renewable"):
+        fold(rows)
+    with pytest.raises(LogFault, match="compute must be renewable"):
+        prove(log, rows)
+
+
 def test_time_that_goes_back_in_a_log_is_told(log: Lab):
     record = msgspec.msgpack.decode(log.rows[-1][2])
     record[1] = 0

@@ -56,19 +56,20 @@ def test_no_more_is_posted_than_was_held(resources: Resources, used: int):
 
 
 def test_what_the_input_under_way_used_counts_for_everyone_who_asks(resources: Resources):
-    resources.payer = "alice"
-    resources.pending = {"compute": 40, "budget": 10}
+    resources.begin("alice")
+    resources.pending_compute = 40
+    resources.pend("budget", 10)
 
     assert resources.remaining("alice", "compute", 0) == 60
     assert resources.remaining("alice", "budget", 0) == 90
-    resources.payer = "bob"
+    assert resources.take_pending() == [("budget", 10), ("compute", 40)]
     assert resources.remaining("alice", "compute", 0) == 100
 
 
 def test_the_wait_leaves_time_for_what_was_used_in_vain(resources: Resources):
     resources.used(ResourceUsed("alice", "compute", 30), 0)
-    resources.payer = "alice"
-    resources.pending = {"compute": 20}
+    resources.begin("alice")
+    resources.pending_compute = 20
 
     # now 50 are there; to try again needs 20 more, and 20 were used in vain; at 10 the first 30 are back
     assert resources.time_until("alice", "compute", 30, 5) == 0
