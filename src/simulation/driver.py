@@ -15,22 +15,29 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
+import msgspec
+
 from ..adapters.performer import Performer
 from ..agents.loop import Loop
 from ..agents.mind import Decision
 from ..world import (
+    Action,
     Answer,
     Code,
     EffectRequest,
     EffectResult,
+    Entry,
     Envelope,
     Failed,
+    Malformed,
     Refused,
     Rest,
     Sleep,
     Stop,
     Waiting,
     World,
+    Write,
+    enter,
 )
 
 _BREATH_S = 0.05
@@ -60,6 +67,7 @@ class Drive:
         group_records_max: records in one durable transaction.
         effects_in_flight_max: effects performed at one time.
         decide_timeout_s: real time for one decision of a mind.
+        stop_timeout_s: real time for effects in flight to end when they are abandoned.
     """
 
     until_us: int
@@ -67,6 +75,7 @@ class Drive:
     group_records_max: int
     effects_in_flight_max: int
     decide_timeout_s: float
+    stop_timeout_s: float
 
 
 @dataclass(slots=True)
@@ -285,13 +294,16 @@ class Driver:
     def _act(self, principal: str, decision: Decision, now_us: int) -> None:
         loop = self.loops[principal]
         envelope = loop.envelope(decision)
-        answer = self.world.apply(envelope, now_us)
+        entry = enter(envelope, self.world.limits)
+        answer = self.world.take(entry, now_us)
+        action = _as_recorded(envelope, entry)
         self.tally.actions += not isinstance(envelope.action, Rest)
         self.tally.answered(answer)
         if isinstance(answer, Waiting):
-            loop.waits(envelope.action)
+            assert action is not None
+            loop.waits(action)
             return
-        loop.noted(envelope.action, answer)
+        loop.noted(action, answer)
         if isinstance(answer, Refused) and answer.code == Code.ADMISSION_EXCEEDED:
             rest = loop.forced(now_us)
             assert isinstance(rest, Sleep | Stop), rest
@@ -406,5 +418,16 @@ class Driver:
             tasks = [flight.task for flight in self._flights.values()]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if tasks:
+                await asyncio.wait(tasks, timeout=self._drive.stop_timeout_s)
             self._flights.clear()
+
+
+def _as_recorded(envelope: Envelope, entry: Entry | Malformed) -> Action | Rest | None:
+    """The action as its loop finds it in the log again: in normal form, with its content in full."""
+    if isinstance(entry, Malformed):
+        return None
+    action = entry.envelope.action
+    if isinstance(action, Write) and isinstance(envelope.action, Write):
+        return msgspec.structs.replace(action, content=envelope.action.content)
+    return action

@@ -110,6 +110,7 @@ class Session:
                 self.config.store.group_records_max,
                 settings.effects_in_flight_max,
                 settings.decide_timeout_s,
+                settings.stop_timeout_s,
             )
             progress = lambda: self.extras.on_progress(self)  # noqa: E731
             self.driver = Driver(self.world, self.store, self._loops(), performers, drive, progress)

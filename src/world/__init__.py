@@ -28,6 +28,7 @@ from .config import (
     WorldConfig,
 )
 from .contracts import CONTRACTS, check
+from .door import Entry, enter
 from .facts import (
     Allocated,
     ArtifactDeleted,
@@ -147,6 +148,7 @@ __all__ = [
     "EffectRequested",
     "EffectResult",
     "EffectSettled",
+    "Entry",
     "Envelope",
     "EventLog",
     "Fact",
@@ -214,6 +216,7 @@ __all__ = [
     "chain",
     "check",
     "digest_of",
+    "enter",
     "fold",
     "ids_of",
     "is_id",

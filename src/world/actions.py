@@ -73,7 +73,10 @@ class Invoke(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="
 
 
 class Sleep(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=6):
-    """Rest, free of charge, until ``until_us`` or until something happens to a watched id."""
+    """Rest, free of charge, until ``until_us`` or until something happens to a watched id.
+
+    One's own id can be watched, and whatever one may read.
+    """
 
     until_us: int
     watch: tuple[str, ...] = ()

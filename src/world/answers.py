@@ -11,6 +11,9 @@ import msgspec
 class Code(IntEnum):
     """Why the world said no, in order of precedence: of several reasons the lowest number is told.
 
+    An edit tells what is wrong with its result last: that depends on content which only those who
+    may change it get to know about.
+
     Below 100 the action was refused before its frame opened; from 100 on it failed inside.
     Whether waiting helps is told by ``retry_after_us`` of the answer, never by the code.
     """

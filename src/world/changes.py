@@ -23,7 +23,6 @@ from .records import BlobRef
 from .schemas import SchemaError, Validator
 from .transaction import Price, Transaction
 
-RESERVED_TYPES = ("genesis", "principal")
 CODE = "code"
 
 
@@ -195,7 +194,9 @@ class Changes:
             return f"a description has at most {limits.description_chars_max} characters"
         old_type = "text" if before is None else before.type
         new_type = old_type if action.type is None else action.type
-        if new_type != old_type and (new_type in RESERVED_TYPES or old_type in RESERVED_TYPES):
+        standing = before is not None and before.standing
+        reserved = "genesis" in (old_type, new_type) or (new_type == "principal" and not standing)
+        if new_type != old_type and reserved:
             return f"an artifact of type {old_type} cannot become one of type {new_type}"
         if not is_id(new_type, limits.id_chars_max):
             return f"a type is {ID_GRAMMAR}"

@@ -9,6 +9,8 @@ from .actions import Contract
 COMPUTE = "compute"
 STORED_BYTES = "stored_bytes"
 GENESIS = "genesis"
+QUOTA_MAX = 2**62
+"""The most that a quota can be, so that no sum leaves 64 bits."""
 
 
 class Resource(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ INT_MAX = 2**63 - 1
 INT_MIN = -(2**63)
 USED_MAX = 2**53
 """The most that one effect can have used of anything, so that no sum leaves 64 bits."""
-_WHOLE_MAX = 2.0**53
+_WHOLE_MAX = 2.0**63
 _USAGES_MAX = 32
 _USAGE_NAME_CHARS_MAX = 64
 _SENTENCE_CHARS_MAX = 2_000
@@ -253,7 +253,7 @@ def _normalise(node: Any, levels: int) -> bool:
         if kind is float:
             if not isfinite(value):
                 raise ValueError("a number is finite")
-            if value.is_integer() and abs(value) <= _WHOLE_MAX:
+            if value.is_integer() and -_WHOLE_MAX <= value < _WHOLE_MAX:
                 node[key] = int(value)
                 changed = True
         elif kind is int:

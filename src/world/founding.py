@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from .actions import Contract
 from .answers import Code
 from .artifact import ID_GRAMMAR, is_id
-from .config import COMPUTE, GENESIS, STORED_BYTES, ArtifactSpec, Cost, PrincipalSpec, WorldConfig
+from .config import (
+    COMPUTE,
+    GENESIS,
+    QUOTA_MAX,
+    STORED_BYTES,
+    ArtifactSpec,
+    Cost,
+    PrincipalSpec,
+    WorldConfig,
+)
 from .contracts import fault_of
 from .door import keep
 from .facts import Allocated, ArtifactWritten, Fact, LimitSet, ScripIssued
@@ -144,7 +153,7 @@ def _faults(config: WorldConfig, natives: Mapping[str, Native]) -> Iterator[str]
         if principal.scrip < 0:
             yield f"principal {principal.id}: scrip is an integer from 0"
         for name, limit in principal.quotas.items():
-            if name not in kinds or limit < 0:
+            if name not in kinds or not 0 <= limit <= QUOTA_MAX:
                 yield f"principal {principal.id}: quota {name}: {limit} is no limit of a resource"
     for artifact in config.artifacts:
         if artifact.owner not in principals:

@@ -129,7 +129,7 @@ class Invocations:
         if method is not None and method.effect and not waits:
             detail = f"{artifact.id} {action.method} has an effect: call it with waits: true"
             return Refused(Code.EFFECT_NOT_ALLOWED, detail)
-        if depth > self._config.limits.frame_depth_max:
+        if method is None and depth >= self._config.limits.frame_depth_max:
             detail = f"frames are at most {self._config.limits.frame_depth_max} deep"
             return Refused(Code.DEPTH_EXCEEDED, detail)
         scrip = check(artifact, caller, INVOKE)

@@ -17,6 +17,7 @@ import msgspec
 from .actions import Envelope, Sleep, Stop
 from .answers import Answer, Code, Done, EffectResult, Refused, Waiting
 from .config import COMPUTE, WorldConfig
+from .contracts import READ, check
 from .door import Entry, enter, enter_command, enter_result
 from .facts import (
     EffectRequested,
@@ -391,8 +392,16 @@ class World:
         agenda = self.state.agenda
         facts = (fact for fact in self._tx.facts if type(fact) is not Slept)
         touched = {id for fact in facts for id in ids_of(fact) if id in agenda.watchers}
-        for principal in sorted({p for id in touched for p in agenda.watchers[id]}):
+        awake = {p for id in touched for p in agenda.watchers[id] if self._may_watch(p, id)}
+        for principal in sorted(awake):
             self._tx.note(Woke(principal))
+
+    def _may_watch(self, principal: str, id: str) -> bool:
+        """Whether something about an id is its business: its own, or what it may read."""
+        artifact = self.state.artifacts.by_id.get(id)
+        if artifact is None or id == principal:
+            return id == principal
+        return check(artifact, principal, READ) is not None
 
     def _request(self, effect: EffectRequested) -> EffectRequest:
         return EffectRequest(

@@ -14,7 +14,7 @@ import msgspec
 from .actions import Contract, Tool
 from .answers import Code, Done, EffectResult, Failed
 from .artifact import ID_GRAMMAR, Artifact, is_id
-from .config import STORED_BYTES, Cost, WorldConfig
+from .config import QUOTA_MAX, STORED_BYTES, Cost, WorldConfig
 from .facts import (
     Allocated,
     ArtifactWritten,
@@ -149,6 +149,9 @@ class Context:
             wait = resources.time_until(self.caller, resource, amount, self.state.now_us)
             detail = f"{max(remaining, 0)} of {resource} can be transferred now, not {amount}"
             return Failed(Code.QUOTA_EXCEEDED, detail, retry_after_us=wait)
+        if resources.limit(taker, resource) + amount > QUOTA_MAX:
+            detail = f"a quota is at most {QUOTA_MAX}: {taker} cannot take {amount} more"
+            return Failed(Code.AMOUNT_INVALID, detail)
         self._note(QuotaTransferred(self.caller, taker, resource, amount))
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .agenda import WORLD
 from .answers import Answer, Code, Done, Refused
-from .config import Limits
+from .config import QUOTA_MAX, Limits
 from .facts import Fact, LimitSet, Paused, Resumed, Signalled, Stopped, Woke
 from .records import Command, Pause, Resume, SetLimit, Signal, StopAgent
 from .state import State
@@ -45,9 +45,8 @@ def _set_limit(note: Callable[[Fact], None], state: State, command: SetLimit) ->
         known = ", ".join(state.resources.kinds)
         detail = f"there is no resource {command.resource[:80]!r}: there is {known}"
         return Refused(Code.NOT_FOUND, detail)
-    if command.limit < 0:
-        return Refused(
-            Code.DEFINITION_INVALID, f"a limit is an integer from 0, not {command.limit}"
-        )
+    if not 0 <= command.limit <= QUOTA_MAX:
+        detail = f"a limit is an integer from 0 to {QUOTA_MAX}, not {command.limit}"
+        return Refused(Code.DEFINITION_INVALID, detail)
     note(LimitSet(command.principal, command.resource, command.limit))
     return Done()

@@ -25,6 +25,7 @@ _CLOSES = (
     "oneOf",
 )
 _PREFIXES = ("#/$defs/", "#/definitions/")
+_ARGUMENTS = "the arguments"
 _ERRORS_MAX = 3
 
 
@@ -99,15 +100,14 @@ def _walk(node: Any, inside: bool, depth: int, depth_max: int) -> Iterator[tuple
 
 def _sentence(error: jsonschema_rs.ValidationError) -> str:
     kind = error.kind
-    where = ".".join(str(part) for part in error.instance_path) or "the arguments"
+    where = ".".join(str(part) for part in error.instance_path) or _ARGUMENTS
     name = kind.name
     if name == "required":
         missing = getattr(kind, "property")  # noqa: B009 - the stub does not name it
-        return (
-            f"{where} lack {missing!r}"
-            if where == "the arguments"
-            else f"{where} lacks {missing!r}"
-        )
+        return f"{where} {'lack' if where == _ARGUMENTS else 'lacks'} {missing!r}"
+    if name == "falseSchema" and error.instance_path:
+        within = ".".join(str(part) for part in error.instance_path[:-1]) or _ARGUMENTS
+        return f"{within} may not have {error.instance_path[-1]!r}"
     if name == "additionalProperties":
         unexpected = sorted(getattr(kind, "unexpected"))  # noqa: B009
         return f"{where} may not have {', '.join(map(repr, unexpected))}"

@@ -224,11 +224,22 @@ def test_code_that_cannot_run_is_not_written(lab: Lab):
 
 
 def test_a_principal_and_a_genesis_artifact_stay_what_they_are(lab: Lab):
-    lab.refuses(Code.DEFINITION_INVALID, lambda: lab.write("bob", "bob", "x", type="text"))
+    lab.refuses(Code.DEFINITION_INVALID, lambda: lab.write("bob", "bob", "x", type="genesis"))
+    lab.refuses(Code.DEFINITION_INVALID, lambda: lab.write("bob", "shop", "x", type="principal"))
     assert lab.write("bob", "bob", "I am bobby.", contract=Contract("public")) == Done()
     assert lab.write("carol", "bob", "no, you are not") == Done()
     assert lab.state.artifacts.by_id["bob"].standing
     lab.refuses(Code.PERMISSION_DENIED, lambda: lab.write("bob", "bank", "mine"))
+
+
+def test_a_principal_can_become_code_and_keeps_its_standing(lab: Lab):
+    lab.program("ok", program)
+    assert lab.write("bob", "bob", "ok", type="code", interface=(ANYTHING,)) == Done()
+
+    assert lab.state.artifacts.by_id["bob"].standing
+    assert lab.state.artifacts.by_id["bob"].can_execute
+    assert lab.write("bob", "bob", "only text", type="principal") == Done()
+    assert lab.state.artifacts.by_id["bob"].standing
 
 
 def test_a_principal_is_not_deleted_even_by_itself(lab: Lab):

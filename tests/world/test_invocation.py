@@ -232,7 +232,7 @@ def test_frames_have_a_limit_of_depth(lab: Lab):
 
     lab.code("bob", "again", recurse)
 
-    assert lab.invoke("alice", "again", "go") == Done(Code.DEPTH_EXCEEDED + 4)
+    assert lab.invoke("alice", "again", "go") == Done(Code.DEPTH_EXCEEDED + 3)
 
 
 def test_a_principal_is_no_code_and_has_no_methods(lab: Lab):

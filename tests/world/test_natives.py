@@ -140,6 +140,18 @@ def test_what_is_held_by_an_effect_cannot_be_given(lab: Lab):
     assert lab.do("alice", Invoke("bank", "give_quota", {**args, "amount": 40})) == Done()
 
 
+def test_no_quota_grows_beyond_what_can_be_counted(lab: Lab):
+    lab.world.operate(SetLimit("alice", "tokens", 2**62), 0)
+    lab.world.operate(SetLimit("bob", "tokens", 2**62), 0)
+
+    answer = lab.invoke("alice", "bank", "give_quota", to="bob", resource="tokens", amount=1)
+
+    assert answer.code == Code.AMOUNT_INVALID
+    assert lab.state.resources.limit("bob", "tokens") == 2**62
+    refused = lab.world.operate(SetLimit("bob", "tokens", 2**62 + 1), 0)
+    assert refused.code == Code.DEFINITION_INVALID
+
+
 def test_a_quota_that_was_given_is_told_with_the_wait_for_more(lab: Lab):
     lab.settle(lab.invoke("alice", "oracle", "ask"), 1)
     lab.pass_us(3)

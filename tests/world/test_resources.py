@@ -129,3 +129,10 @@ def test_quotas_never_make_more_than_there_was_in_one_window(lab: Lab):
     assert used <= limits == 300
     assert all(lab.state.resources.remaining(who, "compute", 0) >= 0 for who in ("alice", "bob"))
     assert lab.world.operate(SetLimit("alice", "compute", 0), 0) == Done()
+
+
+def test_only_renewable_resources_have_a_window(resources: Resources):
+    windows = {name: resources.window_us(name) for name in resources.kinds}
+
+    assert windows["compute"] is not None
+    assert windows["budget"] is None

@@ -20,6 +20,7 @@ def test_undeclared_arguments_are_refused_unless_the_schema_is_open():
     ("schema", "value", "said"),
     [
         (NAME, {}, "the arguments lack 'name'"),
+        ({"type": "object"}, {"to": "x"}, "the arguments may not have 'to'"),
         (NAME, {"name": 5}, "name must be of type string"),
         (NAME, {"name": "x", "a": 1, "b": 2}, "the arguments may not have 'a', 'b'"),
         ({"properties": {"n": {"maximum": 3}}}, {"n": 4}, "n breaks maximum 3"),
