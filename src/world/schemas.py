@@ -46,7 +46,9 @@ class Validator:
         """
         _bound(schema, limits)
         if not any(key in schema for key in _CLOSES):
-            schema = {"type": "object", **schema, "additionalProperties": False}
+            # With one name that nothing may have, the validator names what is too much.
+            own = {"type": "object", "properties": {"": False}}
+            schema = {**own, **schema, "additionalProperties": False}
         try:
             self._schema = jsonschema_rs.Draft202012Validator(
                 schema, pattern_options=jsonschema_rs.RegexOptions(), retriever=_refuse
@@ -105,9 +107,6 @@ def _sentence(error: jsonschema_rs.ValidationError) -> str:
     if name == "required":
         missing = getattr(kind, "property")  # noqa: B009 - the stub does not name it
         return f"{where} {'lack' if where == _ARGUMENTS else 'lacks'} {missing!r}"
-    if name == "falseSchema" and error.instance_path:
-        within = ".".join(str(part) for part in error.instance_path[:-1]) or _ARGUMENTS
-        return f"{within} may not have {error.instance_path[-1]!r}"
     if name == "additionalProperties":
         unexpected = sorted(getattr(kind, "unexpected"))  # noqa: B009
         return f"{where} may not have {', '.join(map(repr, unexpected))}"
