@@ -32,6 +32,7 @@ STORE, LEDGER = "genesis_store", "genesis_ledger"
 FILES, WEB = "genesis_filesystem", "genesis_fetch"
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SECOND_US = 1_000_000
+_FOR_READING = ("digest", "index", "review")
 
 
 def code_of(answer: Answer) -> Code | None:
@@ -230,7 +231,8 @@ class Reader(Rules):
         on_offer = [
             (row["read_scrip"], chance.random(), row["id"])
             for row in rows
-            if row["owner"] != o.principal
+            if row["type"] in _FOR_READING
+            and row["owner"] != o.principal
             and row["id"] not in seen
             and row["read_scrip"] is not None
             and row["read_scrip"] <= budget

@@ -92,6 +92,7 @@ class Invocations:
         return self._changes.delete(caller, action, depth)
 
     def _methods(self, artifact: Artifact) -> dict[str, Invocable]:
+        """The methods of an artifact, compiled once for each interface that it has."""
         compiled = self._compiled.get(artifact.id)
         if compiled is not None and compiled[0] is artifact.interface:
             return compiled[1]

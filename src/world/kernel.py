@@ -302,7 +302,7 @@ class World:
         remaining = compute.remaining(principal, state.now_us)
         if remaining < admission:
             wait = compute.wait_us(principal, admission, state.now_us)
-            advice = "it has no quota: get some" if wait is None else f"sleep {wait} us"
+            advice = "it has no quota: get some" if wait is None else f"sleep {wait / 1e6:g} s"
             detail = f"{principal} has {max(remaining, 0)} compute left: {advice}"
             return Refused(Code.ADMISSION_EXCEEDED, detail, wait)
         tx.compute_left = remaining

@@ -164,7 +164,7 @@ class Transaction:
         resources, now_us = self.state.resources, self.state.now_us
         left = max(0, resources.remaining(self.payer, resource, now_us))
         wait = resources.time_until(self.payer, resource, amount, now_us)
-        advice = "get quota from another principal" if wait is None else f"wait {wait} us"
+        advice = "get quota from another principal" if wait is None else f"wait {wait / 1e6:g} s"
         detail = f"it takes {amount} {resource} and {self.payer} has {left} left: {advice}"
         return Refused(Code.QUOTA_EXCEEDED, detail, wait)
 
