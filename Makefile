@@ -1,5 +1,5 @@
 # make run    prepares the environment and runs the default scenario
-# make test   prepares the environment and runs the whole suite
+# make test   prepares the environment, runs the whole suite and measures the kernel's coverage
 #
 # ARGS reach the command: make run ARGS="--agents 50 --seed 7", make test ARGS="-k ledger".
 # PYTHON names the interpreter, when the one that is found is not the one you want.
@@ -13,7 +13,10 @@ INSTALLED := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-offline check lock clean
+# The kernel's own tests reach every branch of the kernel.
+COVERAGE = $(BIN)/pytest -q tests/world --cov=scripworld.world --cov-branch --cov-fail-under=100
+
+.PHONY: run test coverage test-offline check lock clean
 
 run: $(INSTALLED)
 	@command -v npx >/dev/null || echo "npx is not installed: tool servers that need Node 20 or newer will say so, and the run goes on."
@@ -21,6 +24,10 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),,$(COVERAGE))
+
+coverage: $(INSTALLED)
+	@$(COVERAGE)
 
 test-offline: $(INSTALLED)
 	@$(BIN)/pytest -m "not registry" $(ARGS)
