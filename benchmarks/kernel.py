@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from msgspec import Raw
+
 from scripworld.adapters.event_store import SqliteEventLog
 from scripworld.genesis import LEDGER, STORE
 from scripworld.world import (
@@ -186,13 +188,10 @@ def floor(rows: list[tuple[int, bytes, bytes]], path: Path) -> float:
     for _, _, body in rows:
         r = RECORDS.decode(body)
         raw = ENCODER.encode(r.input)
-        from msgspec import Raw
-
         records.append(RawRecord(r.seq, r.now_us, r.cause, Raw(raw), r.outcomes, r.facts, r.answer))
     log = SqliteEventLog.create(path)
     head, encode = bytes(32), ENCODER.encode
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     began = time.process_time()
     for n, record in enumerate(records):
         body = encode(record)
@@ -204,6 +203,12 @@ def floor(rows: list[tuple[int, bytes, bytes]], path: Path) -> float:
     spent = time.process_time() - began
     log.close()
     return spent
+
+
+def settle_memory() -> None:
+    """What stands is not looked at again by the garbage collector, before every measurement alike."""
+    gc.collect()
+    gc.freeze()
 
 
 def fresh(folder: Path) -> Iterator[Path]:
@@ -228,18 +233,19 @@ def table_of_actions(folder: Path, n: int, rounds: int) -> list[list[str]]:
             world = world_of(log, 100)
             log.commit()
             before = world.state.seq + 1
-            gc.collect()
-            gc.freeze()
+            settle_memory()
             got["on"].append(n / drive(world, log, work))
             rows = list(log.records())
             got["bytes"].append(statistics.mean(len(body) + 36 for _, _, body in rows[before:]))
             nowhere = Nowhere()
             got["off"].append(n / drive(world_of(nowhere, 100, sealed=False), nowhere, work))
             got["floor"].append(n / floor(rows[before:], next(paths)))
+            settle_memory()
             began = time.process_time()
             state, _ = fold(log.records())
             got["fold"].append(n / (time.process_time() - began))
             assert state.snapshot() == world.state.snapshot()
+            settle_memory()
             began = time.process_time()
             verify(log.records(), NATIVES, log)
             got["verify"].append(n / (time.process_time() - began))
@@ -267,8 +273,7 @@ def by_records(folder: Path, marks: tuple[int, ...], sample: int) -> list[list[s
     """The cost of a transfer after so many records, in one growing world."""
     log = SqliteEventLog.create(folder / "grow" / "world.db")
     world = world_of(log, 100)
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     costs = []
     for mark in marks:
         missing = mark - world.state.seq
@@ -292,8 +297,7 @@ def by_principals(folder: Path, counts: tuple[int, ...], sample: int) -> list[li
         world = world_of(log, count)
         log.commit()
         drive(world, log, transfers(max(count, sample), count))
-        gc.collect()
-        gc.freeze()
+        settle_memory()
         rounds = [drive(world, log, transfers(sample, count)) / sample * 1e6 for _ in range(5)]
         costs.append(statistics.median(rounds))
         log.close()
@@ -312,15 +316,11 @@ def resident_bytes() -> int:
 def memory_part(what: str, n: int) -> None:
     """In a process of its own: bytes of memory for each principal, or each artifact."""
     log = Nowhere()
-    world = world_of(log, n if what == "principals" else 100)
+    world = world_of(log, 100)
     if what == "principals":
-        few = world_of(Nowhere(), 100)
         base = resident_bytes()
-        worlds = [few]
-        del world
-        base = resident_bytes()
-        worlds.append(world_of(Nowhere(), n))
-        print((resident_bytes() - base) / n)
+        kept = world_of(Nowhere(), n)
+        print((resident_bytes() - base) / len(kept.state.ledger.balances))
         return
     base = resident_bytes()
     for i in range(n):
@@ -333,7 +333,7 @@ def memory(n: int) -> list[list[str]]:
     for what in ("principals", "artifacts"):
         command = [sys.executable, __file__, "--memory", what, "--count", str(n)]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rows.append([f"a {what.removesuffix('s')}", f"{float(told):,.0f}"])
+        rows.append([what.removesuffix("s"), f"{float(told):,.0f}"])
     return rows
 
 
@@ -396,7 +396,7 @@ def main() -> None:
         show("By length of the log", head, by_records(folder, marks, 5_000))
         counts = (10, 10_000) if args.quick else (10, 100_000)
         show("By number of principals", head, by_principals(folder, counts, 20_000))
-        show("Memory", ["of", "bytes"], memory(20_000 if args.quick else 100_000))
+        show("Memory", ["bytes of memory of a", ""], memory(20_000 if args.quick else 100_000))
 
 
 if __name__ == "__main__":

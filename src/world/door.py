@@ -119,13 +119,10 @@ def reenter(envelope: Envelope, raw: bytes, limits: Limits) -> Entry:
         ValueError: it is not in normal form, so no door let it in.
     """
     action = envelope.action
-    if (
-        isinstance(action, Invoke)
-        and not _is_flat(action.args)
-        and _normalise(action.args, limits.args_depth_max)
-    ):
-        raise ValueError("its arguments are not in normal form")
-    if isinstance(action, Write) and (
+    if isinstance(action, Invoke):
+        if not _is_flat(action.args) and _normalise(action.args, limits.args_depth_max):
+            raise ValueError("its arguments are not in normal form")
+    elif isinstance(action, Write) and (
         not isinstance(action.content, str | BlobRef) or _normalise_schemas(action, limits)
     ):
         raise ValueError("its content or interface is not in normal form")

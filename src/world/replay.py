@@ -140,7 +140,8 @@ def verify(
         raise ReplayMismatch(f"record 0 cannot be decided again: {error}", 0) from None
     state = world.state
     for row in rows:
-        _check_chain(state.head, state.seq, row)
+        if row[0] != state.seq + 1 or chain(state.head, row[2]) != row[1]:
+            _check_chain(state.head, state.seq, row)
         _decide_again(world, proof, row)
         if each is not None:
             each(state)
@@ -197,19 +198,21 @@ def results_of(rows: Iterable[Row], log: EventLog) -> dict[str, EffectResult]:
 
 def _decide_again(world: World, proof: _Proof, row: Row) -> None:
     seq = row[0]
+    proof.row, proof.at = row, 0
     try:
         shell = SHELLS.decode(row[2])
         given = INPUTS.decode(shell.input)
-        proof.expect(row, () if shell.outcomes == _NONE else OUTCOMES.decode(shell.outcomes))
+        proof.outcomes = () if shell.outcomes == _NONE else OUTCOMES.decode(shell.outcomes)
     except (msgspec.DecodeError, ValueError) as error:
         raise LogFault(f"record {seq} is not of format {FORMAT}: {error}", seq) from None
     if shell.seq != seq:
         raise LogFault(f"record {seq} says that it is record {shell.seq}", seq)
     try:
         if isinstance(given, Envelope):
+            entry = reenter(given, bytes(shell.input), world.limits)
             if isinstance(given.action, Write):
                 world.text(given.action.content)
-            world.take(reenter(given, bytes(shell.input), world.limits), shell.now_us)
+            world.take(entry, shell.now_us)
         elif isinstance(given, Malformed):
             world.take(given, shell.now_us)
         elif isinstance(given, Settle):
@@ -221,7 +224,8 @@ def _decide_again(world: World, proof: _Proof, row: Row) -> None:
     except (msgspec.DecodeError, ValueError, KeyError, AssertionError) as error:
         text = f"record {seq} cannot be decided again: {error!r:.300}"
         raise ReplayMismatch(text, seq) from None
-    world.requests.clear()
+    if world.requests:
+        world.requests.clear()
     if world.state.seq != seq:
         raise ReplayMismatch(f"record {seq}: deciding it again gives no record", seq)
 
@@ -278,27 +282,27 @@ def _without_detail(part: object) -> object:
 
 
 class _Proof:
-    """The ports of a world under proof: reads go to the log, code answers what is recorded."""
+    """The ports of a world under proof: reads go to the log, code answers what is recorded.
+
+    Attributes:
+        row: the record under proof. outcomes: what its code answered. at: how many of them were asked for.
+    """
+
+    __slots__ = ("_get_blob", "at", "of", "outcomes", "read", "row")
 
     def __init__(self, log: EventLog, first: Row) -> None:
-        self._row = first
-        self._outcomes: Sequence[Outcome] = ()
-        self._at = 0
+        self.row = first
+        self.outcomes: Sequence[Outcome] = ()
+        self.at = 0
         self.read = log.read
         self.of = log.of
         self._get_blob = log.get_blob
 
-    def expect(self, row: Row, outcomes: Sequence[Outcome]) -> None:
-        """Turn to the next record."""
-        self._row = row
-        self._outcomes = outcomes
-        self._at = 0
-
     def seal(self, head: bytes, body: bytes) -> bytes:
         """The hash of the record under proof, when the one decided again is the same."""
-        if body != self._row[2]:
-            _compare(self._row, body)
-        return self._row[1]
+        if body != self.row[2]:
+            _compare(self.row, body)
+        return self.row[1]
 
     def append(self, seq: int, digest: bytes, body: bytes) -> None:
         """Nothing to keep: the record stands already."""
@@ -313,7 +317,7 @@ class _Proof:
         Raises:
             LogFault: it is missing, or it was changed.
         """
-        seq = self._row[0]
+        seq = self.row[0]
         try:
             data = self._get_blob(digest)
         except LogFault as fault:
@@ -339,8 +343,8 @@ class _Proof:
         """Nothing to give up."""
 
     def _next(self) -> Outcome:
-        if self._at == len(self._outcomes):
-            text = f"record {self._row[0]}: more is asked of the code than it holds outcomes"
-            raise ReplayMismatch(text, self._row[0])
-        self._at += 1
-        return self._outcomes[self._at - 1]
+        if self.at == len(self.outcomes):
+            text = f"record {self.row[0]}: more is asked of the code than it holds outcomes"
+            raise ReplayMismatch(text, self.row[0])
+        self.at += 1
+        return self.outcomes[self.at - 1]
