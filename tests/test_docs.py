@@ -158,7 +158,9 @@ def test_every_option_that_a_page_names_exists():
         if span.startswith("--") and span.strip("-")
     }
 
-    unknown = {option for _, option in named} - options - OPTIONS_OF_OTHERS - {"--help", "--version"}
+    unknown = (
+        {option for _, option in named} - options - OPTIONS_OF_OTHERS - {"--help", "--version"}
+    )
 
     assert {(page, option) for page, option in named if option in unknown} == set()
 

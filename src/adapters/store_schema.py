@@ -92,29 +92,32 @@ class WriterLock:
 
 
 def create(path: Path) -> apsw.Connection:
-    """Make the file of a new world.
+    """Make the file of a new world; it has its name only once it is whole, so no reader sees half of it.
 
     Raises:
         StoreFault: it is there already, or it cannot be written.
     """
     if path.exists():
         raise StoreFault(f"{path} is there already: resume it, or take another run id")
+    unfinished = path.with_name(path.name + "-new")
     try:
         with told(path):
+            unfinished.unlink(missing_ok=True)
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-            connection = apsw.Connection(str(path), flags)
+            connection = apsw.Connection(str(unfinished), flags)
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FILE_VERSION}")
-            _make_durable(connection)
             with transaction(connection):
                 connection.execute(_TABLES)
                 connection.execute("INSERT INTO head VALUES (0, -1, ?)", (NO_RECORD,))
+            connection.close()
+            unfinished.rename(path)
+        return open_writable(path)
     except StoreFault:
-        for name in (path.name, path.name + "-wal", path.name + "-shm"):
+        for name in (unfinished.name, path.name, path.name + "-wal", path.name + "-shm"):
             path.with_name(name).unlink(missing_ok=True)
         raise
-    return connection
 
 
 def open_writable(path: Path) -> apsw.Connection:

@@ -32,7 +32,7 @@ STORE, LEDGER = "genesis_store", "genesis_ledger"
 FILES, WEB = "genesis_filesystem", "genesis_fetch"
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SECOND_US = 1_000_000
-_FOR_READING = ("digest", "index", "review")
+_NOT_FOR_READING = ("genesis", "principal")
 
 
 def code_of(answer: Answer) -> Code | None:
@@ -231,7 +231,7 @@ class Reader(Rules):
         on_offer = [
             (row["read_scrip"], chance.random(), row["id"])
             for row in rows
-            if row["type"] in _FOR_READING
+            if row["type"] not in _NOT_FOR_READING
             and row["owner"] != o.principal
             and row["id"] not in seen
             and row["read_scrip"] is not None
