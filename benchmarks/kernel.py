@@ -43,6 +43,7 @@ from scripworld.world import (
     WorldConfig,
     Write,
     chain,
+    enter,
     fold,
     verify,
 )
@@ -209,6 +210,34 @@ def settle_memory() -> None:
     """What stands is not looked at again by the garbage collector, before every measurement alike."""
     gc.collect()
     gc.freeze()
+
+
+def by_stage(folder: Path, n: int, rounds: int) -> list[list[str]]:
+    """Where the time of a transfer goes: parts measured alone, and what remains for deciding."""
+    limits = config_of(2).limits
+    stages: dict[str, list[float]] = {"door": [], "floor": [], "whole": []}
+    for turn in range(rounds):
+        log = SqliteEventLog.create(folder / f"stage-{turn}" / "world.db")
+        world = world_of(log, 100)
+        log.commit()
+        work, before = transfers(n, 100), world.state.seq + 1
+        settle_memory()
+        began = time.process_time()
+        for envelope in work:
+            enter(envelope, limits)
+        stages["door"].append((time.process_time() - began) / n * 1e6)
+        stages["whole"].append(drive(world, log, work) / n * 1e6)
+        rows = list(log.records())[before:]
+        log.close()
+        stages["floor"].append(floor(rows, folder / f"stage-{turn}" / "floor.db") / n * 1e6)
+        gc.unfreeze()
+    door, ground, whole = (statistics.median(stages[name]) for name in ("door", "floor", "whole"))
+    return [
+        ["the door: encode, decode, check", f"{door:.1f}"],
+        ["the floor: encode the record, chain it, commit it", f"{ground:.1f}"],
+        ["deciding: everything else", f"{whole - door - ground:.1f}"],
+        ["a transfer", f"{whole:.1f}"],
+    ]
 
 
 def fresh(folder: Path) -> Iterator[Path]:
@@ -391,6 +420,7 @@ def main() -> None:
             f"\nTransfers against the historic system: {on / HISTORIC_ON:.1f} times its figure with its "
             f"log on, {on / HISTORIC_OFF:.2f} times its figure with its log off."
         )
+        show("Where a transfer's time goes", ["part", "µs"], by_stage(folder, n, rounds))
         marks = (10, 10_000, 50_000) if args.quick else (10, 10_000, 1_000_000)
         head = ["µs of CPU a transfer, log on", "µs", "to the first"]
         show("By length of the log", head, by_records(folder, marks, 5_000))
