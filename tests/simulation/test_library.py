@@ -207,7 +207,7 @@ def path_without(programs: set[str], folder: Path) -> str:
 def test_where_npx_is_missing_the_artifact_says_so_and_the_run_goes_on(tmp_path):
     program = (
         "import sys, scripworld\n"
-        "scripworld.run('library', seed=1, until_us=6_000_000, run_id='without',"
+        "scripworld.run('library', seed=1, until_us=9_000_000, run_id='without',"
         " settings={'store': {'runs_dir': sys.argv[1]}})"
     )
     path = path_without({"npx", "npm", "node"}, tmp_path / "bin")
