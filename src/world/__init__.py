@@ -59,7 +59,7 @@ from .facts import (
     Stopped,
     Woke,
 )
-from .faults import ConfigurationFault, Fault, LogFault, ReplayMismatch
+from .faults import ConfigurationFault, Fault, LogFault, NativeFault, ReplayMismatch
 from .kernel import EffectRequest, Settled, World
 from .natives import Context, Effect, Method, Native
 from .ports import (
@@ -164,6 +164,7 @@ __all__ = [
     "Malformed",
     "Method",
     "Native",
+    "NativeFault",
     "NoCode",
     "Operate",
     "Outcome",

@@ -7,12 +7,13 @@ what went in.
 
 from __future__ import annotations
 
+import re
 from math import isfinite
 from typing import Any
 
 import msgspec
 
-from .actions import Envelope, Invoke, Sleep, Stop, Write
+from .actions import Delete, Edit, Envelope, Invoke, Read, Sleep, Stop, Write
 from .answers import Code, EffectResult, Refused
 from .config import Limits
 from .ports import EventLog
@@ -37,7 +38,20 @@ _WHOLE_MAX = 2.0**63
 _USAGES_MAX = 32
 _USAGE_NAME_CHARS_MAX = 64
 _SENTENCE_CHARS_MAX = 2_000
+_RESULT_DEPTH_MAX = 64
 _NONE = b"\xc0"
+_ACTIONS = (Invoke, Read, Write, Edit, Delete, Sleep, Stop)
+_MISFIT = re.compile(r"Expected `([^`]+)`, got `([^`]+)` - at `\$(\[2\])?\[(\d+)\](.*)`")
+_JSON_NAMES = {
+    "str": "text",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "nothing",
+    "None": "nothing",
+}
 _UNFIT = (
     TypeError,
     ValueError,
@@ -61,6 +75,9 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
     blob = None
     try:
         action = envelope.action
+        if type(action) not in _ACTIONS:
+            kinds = ", ".join(kind.__name__ for kind in _ACTIONS)
+            return _no(envelope, Code.MALFORMED, f"an action is one of {kinds}")
         if isinstance(action, Write):
             told = _detach(envelope, action, limits)
             if isinstance(told, Malformed):
@@ -87,6 +104,10 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
             return _no(envelope, Code.MALFORMED, "the reason of a stop is too long")
         if key is not None and len(key) > limits.id_chars_max:
             return _no(envelope, Code.MALFORMED, "an idempotency key is too long")
+        if (envelope.price_max_scrip or 0) < 0 or (envelope.compute_max or 0) < 0:
+            return _no(envelope, Code.MALFORMED, "price_max_scrip and compute_max are from 0")
+    except msgspec.ValidationError as error:
+        return _no(envelope, Code.MALFORMED, _misfit(envelope, str(error)))
     except _UNFIT as error:
         return _no(envelope, Code.MALFORMED, f"not an action: {_reason(error)}")
     return Entry(envelope, raw, blob)
@@ -149,7 +170,7 @@ def enter_result(result: EffectResult, bytes_max: int) -> EffectResult:
         ):
             return EffectResult(None, Code.TOOL_FAILED, "the answer tells an impossible usage")
         holder = [result.value]
-        _normalise(holder, 64)
+        _normalise(holder, _RESULT_DEPTH_MAX)
         return EffectResult(holder[0], result.code, result.detail, result.usage)
     except _UNFIT as error:
         return EffectResult(None, Code.TOOL_FAILED, f"the answer is not JSON: {_reason(error)}")
@@ -164,6 +185,17 @@ def enter_command(command: Command, bytes_max: int) -> tuple[Command, bytes] | R
         return OPERATES.decode(raw).command, raw
     except _UNFIT as error:
         return Refused(Code.MALFORMED, f"not a command: {_reason(error)}")
+
+
+def normal(value: Any) -> Any:
+    """A value in normal form; containers are changed in place.
+
+    Raises:
+        ValueError: it has none; the text says why.
+    """
+    holder = [value]
+    _normalise(holder, _RESULT_DEPTH_MAX)
+    return holder[0]
 
 
 def sentence(text: str) -> str:
@@ -199,8 +231,23 @@ def _too_large(envelope: Envelope, limits: Limits) -> Malformed:
     return _no(envelope, Code.CONTENT_TOO_LARGE, detail)
 
 
+def _misfit(envelope: Envelope, told: str) -> str:
+    """Which part of an action is of the wrong type, by its name."""
+    match = _MISFIT.match(told)
+    if match is None:
+        return f"not an action: {told[:200]}"
+    expected, got, inside, at, deeper = match.groups()
+    part: Any = envelope if inside is None else envelope.action
+    name = part.__struct_fields__[int(at) - 1]
+    name = f"a part of {name}" if deeper else name
+    wanted = " or ".join(_JSON_NAMES.get(kind, kind) for kind in expected.split(" | "))
+    return f"{name} must be {wanted}, not {_JSON_NAMES.get(got, got)}"
+
+
 def _reason(error: Exception) -> str:
     text = str(error).splitlines()
+    if isinstance(error, OverflowError):
+        return "an integer has at most 64 bits"
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     if isinstance(error, UnicodeError):

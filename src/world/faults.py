@@ -11,6 +11,10 @@ class ConfigurationFault(Fault):
     """A configuration that cannot be used; the text names file, line and key where they are known."""
 
 
+class NativeFault(Fault):
+    """A genesis artifact's handler answered what no record can hold; the text names it."""
+
+
 class LogFault(Fault):
     """A log that is corrupt, cut off or of another version.
 

@@ -18,7 +18,9 @@ from .artifact import Artifact
 from .changes import CODE, Changes, denied
 from .config import Cost, WorldConfig
 from .contracts import INVOKE, check
+from .door import normal
 from .facts import EffectRequested, ParkedFrame, ResourceHeld, ScripHeld
+from .faults import NativeFault
 from .frames import Frames
 from .natives import Context, Effect, Method, Native
 from .ports import CodeRunner
@@ -169,8 +171,7 @@ class Invocations:
         context.caller = caller
         context.payer = tx.payer
         context.artifact = action.id
-        answer = method.handler(context, action.args)
-        assert not isinstance(answer, Effect), action
+        answer = _checked(method.handler(context, action.args), action.id, action.method)
         if hold or isinstance(answer, Failed):
             self._tx.close(answer, mark, hold, payee, scrip)
         return answer
@@ -185,11 +186,12 @@ class Invocations:
         context.caller, context.payer, context.artifact = caller, tx.payer, artifact.id
         mark = tx.mark()
         effect = method.handler(context, action.args)
-        if not isinstance(effect, Effect):
-            assert isinstance(effect, Failed), action
+        if isinstance(effect, Failed):
             tx.rollback(mark)
             tx.charge(invocable.price)
             return effect
+        if not isinstance(effect, Effect):
+            raise _no_answer(effect, action.id, action.method, "an Effect or Failed")
         price, cost = invocable.price, invocable.price.cost
         resource_hold = price_hold = frame_hold = 0
         if price.amounts:
@@ -245,9 +247,35 @@ class Invocations:
             else:
                 context.caller, context.payer = effect.caller, effect.principal
                 context.artifact = effect.artifact
-                answer = method.settled(context, self._tx.value(effect.payload), result)
+                told = method.settled(context, self._tx.value(effect.payload), result)
+                answer = _checked(told, effect.artifact, effect.method)
         self._tx.close(answer, mark, effect.price_hold, effect.payee, effect.price_scrip)
         return answer
+
+
+def _checked(answer: object, id: str, method: str) -> Done | Failed:
+    """The answer of a handler, if a record can hold it.
+
+    Raises:
+        NativeFault: it cannot.
+    """
+    if isinstance(answer, Failed):
+        return answer
+    if not isinstance(answer, Done):
+        raise _no_answer(answer, id, method, "Done or Failed")
+    result = answer.result
+    if result is None or type(result) is int:
+        return answer
+    try:
+        kept = normal(result)
+    except ValueError as error:
+        raise NativeFault(f"{id} {method} answered what is not JSON: {error}") from None
+    return answer if kept is result else Done(kept)
+
+
+def _no_answer(answer: object, id: str, method: str, wanted: str) -> NativeFault:
+    kind = type(answer).__name__
+    return NativeFault(f"{id} {method} answered {kind}: its handler must answer {wanted}")
 
 
 def _no_method(artifact: Artifact, name: str, methods: Mapping[str, Any]) -> Refused:

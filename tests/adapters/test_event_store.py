@@ -550,6 +550,26 @@ def test_a_log_without_its_head_is_not_opened(path: Path, written: list[Row]):
     SqliteEventLog.open(path).close()
 
 
+def test_a_changed_byte_of_content_or_of_its_hash_is_told(path: Path):
+    log = SqliteEventLog.create(path)
+    contents = [bytes([n]) * 300 for n in range(20)]
+    for content in contents:
+        log.put_blob(digest_of(content), content)
+    log.commit()
+    log.close()
+    whole = path.read_bytes()
+    digest, content = digest_of(contents[7]), contents[7]
+
+    for needle in (digest, content):
+        assert whole.count(needle) == 1, "each stands in the file once"
+        at = whole.index(needle) + 5
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        damaged = SqliteEventLog.open_readonly(path)
+        with pytest.raises(LogFault, match=digest.hex()):
+            damaged.get_blob(digest)
+        damaged.close()
+
+
 def test_content_that_was_changed_or_removed_is_told(path: Path):
     log = SqliteEventLog.create(path)
     digest = digest_of(b"content")

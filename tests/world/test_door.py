@@ -16,6 +16,7 @@ from scripworld.world import (
     Limits,
     Malformed,
     Read,
+    Signal,
     Sleep,
     Stop,
     Tool,
@@ -256,3 +257,30 @@ def test_small_values_are_kept_as_they_are_and_large_ones_by_hash():
     assert repr(reference) == "blob:" + "00" * 32
     assert len({large, keep("x" * 20, 10)[0], reference}) == 2
     assert large != "x"
+
+
+@pytest.mark.parametrize(
+    ("envelope", "said"),
+    [
+        (Envelope("alice", Read(5)), "id must be text, not an integer"),
+        (Envelope(["alice"], Read("x")), "principal must be text, not a list"),
+        (Envelope("alice", Invoke("x", "y", [1])), "args must be an object, not a list"),
+        (Envelope("alice", None), "an action is one of Invoke, Read, Write"),
+        (Envelope("alice", Signal("bob", "x")), "an action is one of Invoke, Read, Write"),
+        (Envelope("alice", ["x"]), "an action is one of Invoke, Read, Write"),
+        (Envelope("alice", Write("x", "y", interface=({},))), "missing required field `name`"),
+        (Envelope("alice", Read("x"), "much"), "price_max_scrip must be an integer or nothing"),
+        (Envelope("alice", Read("x"), 2**70), "an integer has at most 64 bits"),
+        (Envelope("alice", Read("x"), -1), "price_max_scrip and compute_max are from 0"),
+        (Envelope("alice", Read("x"), None, -1), "price_max_scrip and compute_max are from 0"),
+        (
+            Envelope("alice", Write("x", "y", interface=(5,))),
+            "a part of interface must be an object, not an integer",
+        ),
+    ],
+)
+def test_a_misfit_is_told_by_the_name_of_its_part(envelope: Envelope, said: str):
+    entry = enter(envelope, LIMITS)
+
+    assert isinstance(entry, Malformed)
+    assert said in entry.detail

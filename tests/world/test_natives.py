@@ -1,7 +1,9 @@
+import re
+
 import pytest
 from msgspec.structs import replace
 
-from scripworld.world import Code, Done, Failed, Invoke, SetLimit
+from scripworld.world import Code, Done, Effect, Failed, Invoke, NativeFault, SetLimit
 
 from .lab import Lab
 
@@ -179,17 +181,38 @@ def test_a_handler_asks_what_a_method_costs(lab: Lab):
     assert costs("shop", "go").resources == {"compute": 1}
 
 
-def test_a_handler_that_does_what_it_did_not_declare_is_a_broken_invariant(lab: Lab):
-    bank = lab.natives["bank"]
-    asks = replace(bank.methods["lend"], handler=lab.natives["oracle"].methods["ask"].handler)
-    lab.natives["bank"] = replace(bank, methods={**bank.methods, "lend": asks})
+@pytest.mark.parametrize(
+    ("method", "answer", "said"),
+    [
+        ("lend", "hello", "bank lend answered str: its handler must answer Done or Failed"),
+        ("lend", None, "bank lend answered NoneType"),
+        ("lend", Effect("oracle", 1), "bank lend answered Effect"),
+        ("lend", Done(float("nan")), "bank lend answered what is not JSON: a number is finite"),
+        ("lend", Done({"a": (1, 2)}), "tuple is not JSON"),
+        ("lend", Done([object()]), "object is not JSON"),
+        ("ask", Done(1), "oracle ask answered Done: its handler must answer an Effect or Failed"),
+    ],
+)
+def test_a_handler_that_answers_what_no_record_can_hold_is_named(lab: Lab, method, answer, said):
+    id = "bank" if method == "lend" else "oracle"
+    native = lab.natives[id]
+    told = replace(native.methods[method], handler=lambda context, args: answer)
+    lab.natives[id] = replace(native, methods={**native.methods, method: told})
     before = len(lab.rows)
 
-    with pytest.raises(AssertionError):
-        lab.invoke("alice", "bank", "lend")
+    with pytest.raises(NativeFault, match=re.escape(said)):
+        lab.invoke("alice", id, method, **({"question": "?"} if id == "oracle" else {}))
 
     assert len(lab.rows) == before
     lab.restart()
+
+
+def test_a_whole_number_of_a_handler_is_an_integer(lab: Lab):
+    bank = lab.natives["bank"]
+    told = replace(bank.methods["lend"], handler=lambda context, args: Done([2.0]))
+    lab.natives["bank"] = replace(bank, methods={**bank.methods, "lend": told})
+
+    assert lab.invoke("alice", "bank", "lend") == Done([2])
 
 
 def test_a_handler_asks_who_is_a_principal(lab: Lab):
