@@ -211,6 +211,8 @@ class Reader(Rules):
         action, answer = o.recent[-1].action, o.recent[-1].answer
         if isinstance(action, Invoke) and action.method == "search" and isinstance(answer, Done):
             return self.compare(o, chance, rows_of(answer))
+        if isinstance(action, Invoke) and action.method == "get" and isinstance(answer, Done):
+            return Invoke(LEDGER, "transfer", {"to": answer.result["owner"], "amount": 1})
         if isinstance(action, Read) and isinstance(answer, Done):
             return self.after_reading(o, chance, action.id)
         if code_of(answer) == Code.SCRIP_INSUFFICIENT:
@@ -242,7 +244,7 @@ class Reader(Rules):
         return Envelope(o.principal, Read(min(on_offer)[2]), price_max_scrip=budget)
 
     def after_reading(self, o: Observation, chance: Random, id: str) -> Decision:
-        """Review it, tip its maker, or look for more."""
+        """Review it, ask who made it to give a tip, or look for more."""
         what = chance.random()
         if what < 0.35:
             verdict = chance.choice(["clear", "dense", "useful", "too short", "worth its price"])

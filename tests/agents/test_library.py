@@ -213,6 +213,14 @@ def test_a_reader_takes_the_cheapest_it_has_not_read_and_says_what_it_pays_at_mo
     assert isinstance(poor, Sleep)
 
 
+def test_a_reader_tips_who_made_what_it_read():
+    told = (Invoke("genesis_store", "get", {"id": "digest_a"}), Done(ROW))
+
+    assert Reader().choose(seen(told)) == Invoke(
+        "genesis_ledger", "transfer", {"to": "librarian_1", "amount": 1}
+    )
+
+
 def test_the_clumsy_one_does_what_it_is_told():
     turns = [
         (Invoke("genesis_ledger", "transfr", {"to": "b"}), "did you mean transfer?"),
