@@ -78,14 +78,16 @@ def child_environment(ours: Mapping[str, str], added: Mapping[str, str]) -> dict
     """Return what a server gets of our environment: an allowlist, and what its spec adds.
 
     The allowlist is what programs need to run at all and what npx, pip and uv need to reach their
-    registries (which may hold the credentials for those); no other secret is passed.
+    registries (which may hold the credentials for those); no other secret is passed. Unless one
+    of the two says otherwise, uv takes our own Python, and downloads no other.
     """
     passed = {
         name: value
         for name, value in ours.items()
         if name in ENVIRONMENT_NAMES or name.startswith(ENVIRONMENT_PREFIXES)
     }
-    return passed | dict(added)
+    defaults = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+    return defaults | passed | dict(added)
 
 
 def find_command(spec: McpServerSpec, environment: Mapping[str, str]) -> str:

@@ -26,7 +26,6 @@ class Site:
         self._root = directory.resolve()
         self._host = host
         self._server: asyncio.Server | None = None
-        self.requests = 0
 
     @property
     def proxy_url(self) -> str:
@@ -50,12 +49,12 @@ class Site:
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                status, kind, body = self._answer(head.split(b"\r\n", 1)[0].decode("latin-1"))
-                self.requests += 1
+                request = head.split(b"\r\n", 1)[0].decode("latin-1")
+                status, kind, body = self._answer(request)
                 writer.write(
                     f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
                     "Connection: close\r\n\r\n".encode()
-                    + body
+                    + (b"" if request.startswith("HEAD ") else body)
                 )
                 await writer.drain()
         except (
@@ -85,7 +84,7 @@ class Site:
         except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
             return "404 Not Found", "text/plain", b"there is no such page\n"
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return "200 OK", kind, b"" if method == "HEAD" else body
+        return "200 OK", kind, body
 
     def _file(self, path: str) -> Path:
         """The file of a path.

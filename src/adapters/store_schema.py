@@ -22,6 +22,8 @@ PAGE_BYTES = 16_384
 """A segment is some ten kilobytes; fewer, larger pages cost less to write and to check."""
 CHECKPOINT_PAGES = 512
 """The write-ahead log is folded back every 8 MiB."""
+_HEADER_BYTES = 100
+"""Of every SQLite file; SQLite takes a shorter one for a file that is to be."""
 BUSY_MS = 5_000
 """Waits out a reader's moment; a second writer is refused by the lock, at once."""
 
@@ -186,6 +188,8 @@ def _open(path: Path, flags: int) -> apsw.Connection:
     if not path.is_file():
         raise StoreFault(f"there is no world at {path}")
     with told(path):
+        if path.stat().st_size < _HEADER_BYTES:
+            raise StoreFault(f"{path} is no world: it is empty or cut off")
         connection = apsw.Connection(str(path), flags)
         connection.set_busy_timeout(BUSY_MS)
         program = connection.pragma("application_id")

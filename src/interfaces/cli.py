@@ -1,263 +1,37 @@
-"""Owns the command line: commands, options, and the outermost edge where a failure becomes a sentence.
+"""Owns the outermost edge: doing what the line says, and a failure as a sentence and an exit code.
 
-A command only says what is to be done; ``main`` does it once the line is understood, and what that
-needs is imported then, so that ``--help`` is instant.
+Whatever takes time to import is imported within ``main``, so that Ctrl-C is quiet from the first moment.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
+from .exits import BUG, FAULT, INTERRUPTED, OK, PIPE_CLOSED, USAGE
 
-OK, FAULT, USAGE, BUG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 70, 130, 141
-"""The exit codes; ``docs/architecture/command_line.md`` says when."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import typer
+
+    from .commands import app
+
+__all__ = ["app", "main"]
+
 DEBUG = "SCRIPWORLD_DEBUG"
-RUNS = Path("runs")
-LOG_LIMIT = 50
-
-Work = Callable[[], int]
-
-app = typer.Typer(
-    name="scripworld",
-    help="A world in which agents hold scrip and compute, trade artifacts and use real tools.",
-    epilog="Begin with: scripworld run",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its folder.")]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder of the runs.")]
-Until = Annotated[
-    str | None,
-    typer.Option(
-        "--until",
-        metavar="END",
-        help="World time at which it ends (90s, 2m, 500ms), or records after which (5000steps).",
-    ),
-]
-EffectsFrom = Annotated[
-    str | None,
-    typer.Option(
-        "--effects-from", metavar="RUN", help="Take what tools answered from this run's log."
-    ),
-]
-QuietFlag = Annotated[
-    bool, typer.Option("--quiet", help="No live view, no summary: only the run's id.")
-]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+_BEGINNINGS = ("A ", "An ", "No ", "The ", "There ")
+"""Of sentences; anything else that a fault begins with may be a name."""
 
 
-@app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> Work | None:
-    if version or context.invoked_subcommand is None:
-        from ..world import VERSION
+def __getattr__(name: str) -> Any:
+    """Import ``app``, the commands, only for who asks for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .commands import app
 
-        print(f"scripworld {VERSION}" if version else context.get_help())
-        raise typer.Exit(OK)
-    return None
-
-
-@app.command()
-def run(
-    scenario: Annotated[
-        str, typer.Option("--scenario", metavar="NAME", help="Name of a scenario, or its file.")
-    ] = "library",
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="Settings over those of the scenario."),
-    ] = None,
-    agents: Annotated[
-        int | None,
-        typer.Option("--agents", metavar="N", help="Scale the scenario to this many agents."),
-    ] = None,
-    until: Until = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="What all chance comes from.")
-    ] = None,
-    clock: Annotated[
-        Literal["virtual", "wall"] | None,
-        typer.Option("--clock", help="As fast as it can, or in real time."),
-    ] = None,
-    run_id: Annotated[
-        str | None, typer.Option("--run-id", metavar="ID", help="Name of the run; new.")
-    ] = None,
-    effects_from: EffectsFrom = None,
-    runs_dir: Annotated[
-        Path | None, typer.Option("--runs-dir", metavar="DIR", help="Folder of the runs.")
-    ] = None,
-    quiet: QuietFlag = False,
-    as_json: JsonFlag = False,
-) -> Work:
-    """Make a world and drive it to its end."""
-
-    def work() -> int:
-        from .running import Shown, start
-
-        return start(
-            scenario,
-            config=config,
-            agents=agents,
-            until=until,
-            seed=seed,
-            clock=clock,
-            run_id=run_id,
-            effects_from=effects_from,
-            runs_dir=runs_dir,
-            shown=Shown(quiet, as_json),
-        )
-
-    return work
-
-
-@app.command()
-def resume(
-    run_name: RunName,
-    until: Until = None,
-    effects_from: EffectsFrom = None,
-    runs_dir: RunsDir = RUNS,
-    quiet: QuietFlag = False,
-    as_json: JsonFlag = False,
-) -> Work:
-    """Go on with a run that ended, was stopped or was killed."""
-
-    def work() -> int:
-        from .running import Shown, go_on
-
-        return go_on(
-            run_name,
-            until=until,
-            effects_from=effects_from,
-            runs_dir=runs_dir,
-            shown=Shown(quiet, as_json),
-        )
-
-    return work
-
-
-@app.command()
-def verify(run_name: RunName, runs_dir: RunsDir = RUNS) -> Work:
-    """Prove a run from its log: chain, decisions, fold, scrip."""
-
-    def work() -> int:
-        from . import reading
-
-        return reading.verify(run_name, runs_dir)
-
-    return work
-
-
-@app.command()
-def log(
-    run_name: RunName,
-    of: Annotated[
-        str | None, typer.Option("--of", metavar="ID", help="Only what touches this id.")
-    ] = None,
-    kind: Annotated[
-        str | None, typer.Option("--kind", help="Only this kind: read, invoke, settle, …")
-    ] = None,
-    code: Annotated[
-        str | None, typer.Option("--code", help="Only what was refused or failed with this code.")
-    ] = None,
-    since: Annotated[
-        int | None, typer.Option("--since", metavar="SEQ", min=0, help="From this record on.")
-    ] = None,
-    limit: Annotated[
-        int,
-        typer.Option(
-            "--limit", metavar="N", min=0, help="At most this many, the newest; 0 for all."
-        ),
-    ] = LOG_LIMIT,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Go on as the log grows, until the run ends.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print each record as one line of JSON.")
-    ] = False,
-    runs_dir: RunsDir = RUNS,
-) -> Work:
-    """Read what happened, a line a record."""
-
-    def work() -> int:
-        from .following import Wanted, show_log
-
-        wanted = Wanted(of, kind, code, since, limit)
-        return show_log(run_name, runs_dir, wanted, follow=follow, as_json=as_json)
-
-    return work
-
-
-@app.command()
-def show(
-    run_name: RunName,
-    id: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="ID",
-            help="Id of an artifact or a principal, or a record's number; none: the summary.",
-        ),
-    ] = None,
-    runs_dir: RunsDir = RUNS,
-) -> Work:
-    """Show an artifact, a principal or a record; without an ID, what the run came to."""
-
-    def work() -> int:
-        from . import showing
-
-        return showing.show(run_name, runs_dir, id)
-
-    return work
-
-
-@app.command()
-def ledger(
-    run_name: RunName,
-    of: Annotated[
-        str | None,
-        typer.Option("--of", metavar="ID", help="The movements of this principal instead."),
-    ] = None,
-    runs_dir: RunsDir = RUNS,
-) -> Work:
-    """Show who holds how much scrip."""
-
-    def work() -> int:
-        from . import reading
-
-        return reading.ledger(run_name, runs_dir, of)
-
-    return work
-
-
-@app.command()
-def runs(runs_dir: RunsDir = RUNS) -> Work:
-    """List the runs that there are, newest first."""
-
-    def work() -> int:
-        from . import reading
-
-        return reading.runs(runs_dir)
-
-    return work
-
-
-@app.command()
-def scenarios() -> Work:
-    """List the scenarios that come with Scripworld."""
-
-    def work() -> int:
-        from . import reading
-
-        return reading.scenarios()
-
-    return work
+    return app
 
 
 def main() -> int:
@@ -265,17 +39,14 @@ def main() -> int:
 
     Nothing but a sentence reaches a person, whatever happens, unless ``SCRIPWORLD_DEBUG`` is set.
     """
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
     try:
-        work: Any = app(standalone_mode=False)
-        code: int = work() if callable(work) else work or OK
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+            if reconfigure is not None:
+                reconfigure(errors="backslashreplace")
+        code = _obey()
         sys.stdout.flush()
         return code
-    except typer.TyperException as error:
-        return _usage(error)
     except KeyboardInterrupt as error:
         _say("", error)
         return INTERRUPTED
@@ -287,11 +58,26 @@ def main() -> int:
         return _failed(error)
 
 
+def _obey() -> int:
+    import typer
+
+    from .commands import app
+    from .started import program
+
+    try:
+        work: Any = app(standalone_mode=False, prog_name=program())
+    except typer.TyperException as error:
+        return _usage(error)
+    except typer.Abort:  # what it makes of Ctrl-C while it reads the line
+        raise KeyboardInterrupt from None
+    return (work() if callable(work) else work) or OK
+
+
 def _failed(error: Exception) -> int:
     from ..world import ConfigurationFault, Fault
 
     if isinstance(error, Fault):
-        _say(f"error: {error}", error)
+        _say(f"error: {_sentences(str(error))}", error)
         return USAGE if isinstance(error, ConfigurationFault) else FAULT
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
@@ -311,10 +97,23 @@ def _failed(error: Exception) -> int:
 
 
 def _usage(error: typer.TyperException) -> int:
+    from .started import program
+
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "scripworld"
-    _say(f"error: {error.format_message()}\n{path} --help says what there is.", error)
+    path = context.command_path if context is not None else program()
+    ours = error.message.startswith("--")  # names its option by itself
+    told = (error.message if ours else error.format_message()).removesuffix(".")
+    told = told[:1].lower() + told[1:]
+    _say(f"error: {told}\n{path} --help says what there is", error)
     return USAGE
+
+
+def _sentences(text: str) -> str:
+    """What a fault says in one style: it begins small and ends without a period, as most of them do."""
+    lines = [line.removesuffix(".") for line in text.splitlines()]
+    return "\n".join(
+        line[:1].lower() + line[1:] if line.startswith(_BEGINNINGS) else line for line in lines
+    )
 
 
 def _say(text: str, error: BaseException) -> None:

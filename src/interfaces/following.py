@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
@@ -14,15 +14,19 @@ from typing import NamedTuple
 from rich.text import Text
 
 from ..adapters.event_store import SqliteEventLog
+from ..simulation.overview import is_written, overview
 from ..simulation.payments import decoded
 from ..simulation.run import Run
 from ..simulation.runs import find_run
 from ..world import Code, ConfigurationFault, Failed, Record, Refused, Row
-from .lines import KINDS, data_of, kind_of, line_of
+from .lines import KINDS, data_of, kind_of, line_of, ran
 from .render import console
+from .started import program
 from .words import meant
 
 POLL_S = 0.3
+STILL_S = 2.0
+"""After this long without a record it is asked whether anybody writes the run any more."""
 _TEXT_MIN = 20
 _COLOURS = {"refused": "red", "failed": "yellow", "waits": "dim", "done": "dim"}
 
@@ -55,9 +59,8 @@ class Wanted(NamedTuple):
         if code is not None:
             code = code.upper().replace("-", "_")
             if code not in Code.__members__:
-                raise ConfigurationFault(
-                    f"there is no code {self.code!r}{meant(code, Code.__members__)}"
-                )
+                hint = meant(code, Code.__members__) or f": there is {', '.join(Code.__members__)}"
+                raise ConfigurationFault(f"there is no code {self.code!r}{hint}")
         return self._replace(kind=kind, code=code)
 
     def takes(self, record: Record) -> bool:
@@ -78,17 +81,18 @@ def show_log(run_name: str, runs_dir: Path, wanted: Wanted, *, follow: bool, as_
     try:
         printer = _Printer(log, as_json)
         at = log.head[0] + 1
+        if (
+            wanted.of is not None
+            and not log.of(wanted.of, at, 1)
+            and not (follow and _goes_on(run))
+        ):
+            raise _unknown(wanted.of, run)
         chosen = _chosen(log, wanted, at)
         left_out = 0
         if wanted.limit and wanted.since is None:
             left_out, chosen = _newest(log, wanted, at)
-        shown = 0
-        for row, record in chosen:
-            printer.show(row, record)
-            shown += 1
-            if wanted.limit and wanted.since is not None and shown == wanted.limit:
-                break
-        sys.stdout.flush()
+        limit = wanted.limit if wanted.since is not None else 0
+        shown = printer.show_all(chosen, limit)
         if left_out and not follow:
             print(
                 f"({left_out:,} earlier: --limit 0 shows all, --since 0 begins with the first)",
@@ -96,20 +100,47 @@ def show_log(run_name: str, runs_dir: Path, wanted: Wanted, *, follow: bool, as_
             )
         if not shown and not follow:
             print("No record is like that.", file=sys.stderr)
-        while follow and not (wanted.since is not None and wanted.limit and shown >= wanted.limit):
-            ended = _is_over(log)
-            head = log.head[0] + 1
-            for row, record in _chosen(log, wanted._replace(since=at), head):
-                printer.show(row, record)
-                shown += 1
-            at = head
-            sys.stdout.flush()
-            if ended:
-                break
-            time.sleep(POLL_S)
+        if follow and not (limit and shown >= limit):
+            _follow(run, log, printer, wanted._replace(since=at, limit=max(0, limit - shown)))
     finally:
         log.close()
     return 0
+
+
+def _follow(run: Run, log: SqliteEventLog, printer: _Printer, wanted: Wanted) -> None:
+    """Go on from ``since`` until the run ends, nobody writes it any more, or ``limit`` are shown."""
+    at, limit = wanted.since or 0, wanted.limit
+    shown = 0
+    grew_s = time.monotonic()
+    while True:
+        # Asked before the last look, so that what was written until then is shown.
+        ended = _is_over(log)
+        killed = not ended and time.monotonic() - grew_s > STILL_S and not is_written(run.folder)
+        stop = log.head[0] + 1
+        if stop > at:
+            left = limit - shown if limit else 0
+            shown += printer.show_all(_chosen(log, wanted._replace(since=at), stop), left)
+            at, grew_s = stop, time.monotonic()
+        if ended or (limit and shown >= limit):
+            return
+        if killed:
+            if _is_over(log):  # it ended between the two questions
+                continue
+            told = f"It was killed: nobody writes it any more. Go on with: {program()} resume {ran(run)}"
+            print(told, file=sys.stderr)
+            return
+        time.sleep(POLL_S)
+
+
+def _goes_on(run: Run) -> bool:
+    """Whether more may come."""
+    return not overview(run.folder).ended
+
+
+def _unknown(id: str, run: Run) -> ConfigurationFault:
+    artifacts = run.state().artifacts
+    near = meant(id, [*artifacts.by_id, *artifacts.gone])
+    return ConfigurationFault(f"there is nothing called {id!r} in {run.id}{near}")
 
 
 class _Printer:
@@ -119,6 +150,16 @@ class _Printer:
         self._log = log
         self._as_json = as_json
         self._out = console(sys.stdout) if sys.stdout.isatty() and not as_json else None
+
+    def show_all(self, chosen: Iterable[tuple[Row, Record]], limit: int) -> int:
+        """Print them, at most ``limit`` where it is not 0; returns how many."""
+        shown = 0
+        for shown, (row, record) in enumerate(chosen, 1):
+            self.show(row, record)
+            if shown == limit:
+                break
+        sys.stdout.flush()
+        return shown
 
     def show(self, row: Row, record: Record) -> None:
         """Print one."""

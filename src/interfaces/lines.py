@@ -16,6 +16,7 @@ from ..world import (
     ArtifactWritten,
     Begin,
     BlobRef,
+    Command,
     Delete,
     Done,
     Edit,
@@ -25,18 +26,21 @@ from ..world import (
     Invoke,
     Malformed,
     Operate,
-    Paused,
+    Pause,
     Read,
     Record,
     Refused,
-    Resumed,
+    Resume,
     ScripIssued,
     ScripPosted,
     ScripReleased,
     ScripTransferred,
+    SetLimit,
     Settle,
+    Signal,
     Sleep,
     Stop,
+    StopAgent,
     Waiting,
     Woke,
     Write,
@@ -163,10 +167,7 @@ def _what(record: Record, log: EventLog) -> tuple[str, str]:
         took = "" if wall_us is None else f" after {span(wall_us)}"
         return request.principal, f"result of {request.artifact} {request.method}{took}"
     if isinstance(given, Operate):
-        command = plain(given.command)
-        words = [f"{value}" for name, value in command.items() if name not in ("kind", "principal")]
-        told = " ".join([command["kind"].lower(), command["principal"], *words])
-        return "(operator)", one_line(told, ARGS_CHARS_MAX)
+        return "an operator", one_line(_operates(given.command), ARGS_CHARS_MAX)
     if isinstance(given, Begin):
         return "(world)", _begins(record, given)
     assert isinstance(given, Advance), given
@@ -203,6 +204,21 @@ def _written(record: Record) -> str:
         return ""
     price = f" at {fact.contract.price_scrip:,} scrip" if fact.contract.price_scrip else ""
     return f" ({fact.type}, {size(fact.stored_bytes)}, {fact.contract.id}{price})"
+
+
+def _operates(command: Command) -> str:
+    whom = "the whole world" if command.principal == "*" else command.principal
+    if isinstance(command, Pause):
+        return f"pauses {whom}"
+    if isinstance(command, Resume):
+        return f"lets {whom} go on"
+    if isinstance(command, StopAgent):
+        why = "" if command == StopAgent(command.principal) else f": {command.reason}"
+        return f"stops {whom}{why}"
+    if isinstance(command, Signal):
+        return f"tells {whom}: {command.signal}"
+    assert isinstance(command, SetLimit), command
+    return f"sets the {command.resource} limit of {whom} to {command.limit:,}"
 
 
 def _begins(record: Record, begin: Begin) -> str:
@@ -246,7 +262,7 @@ def _answered(record: Record) -> tuple[str, str]:
         return "waits", ""
     if isinstance(answer, Done):
         rests = isinstance(record.input, Envelope) and isinstance(record.input.action, Sleep | Stop)
-        operated = any(isinstance(fact, Paused | Resumed) for fact in record.facts)
+        operated = isinstance(record.input, Operate)
         return ("", "") if rests or operated else ("done", _result(answer))
     word = "refused" if isinstance(answer, Refused) else "failed"
     return word, f"{answer.code.name}: {one_line(answer.detail, DETAIL_CHARS_MAX)}"

@@ -12,13 +12,15 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ..adapters.event_store import StoreFault
+from ..simulation.natives import UnknownNative
 from ..simulation.overview import overview
 from ..simulation.payments import Payments, decoded
 from ..simulation.run import Proof, Run
 from ..simulation.runs import find_run, list_runs
-from ..world import GENESIS, ConfigurationFault, LogFault, State
+from ..world import GENESIS, ConfigurationFault, Fault, LogFault, State
 from .lines import ran
 from .render import console, fitted, table
+from .started import program
 from .words import count, meant, span
 
 _PROGRESS_S = 0.2
@@ -28,12 +30,24 @@ _HOW = {"read": "for reading", "invoke": "for invoking", "transfer": "as a trans
 
 
 def verify(run_name: str, runs_dir: Path) -> int:
-    """Prove a run and print what was proved."""
+    """Prove a run and print what was proved.
+
+    Raises:
+        Fault: its decisions could not be checked; all else is proved and printed.
+    """
     run = Run(find_run(runs_dir, run_name))
     began_s = time.monotonic()
-    proof = run.verify(_progress(run))
+    unknown: UnknownNative | None = None
+    try:
+        proof = run.verify(_progress(run, "deciding again"))
+    except UnknownNative as fault:
+        unknown = fault
+        proof = run.prove_without_deciding(_progress(run, "folding"))
     _erase()
     _show_proof(run, proof, time.monotonic() - began_s)
+    if unknown is not None:
+        sys.stdout.flush()
+        raise Fault(f"the decisions of {run.id} could not be checked: {unknown}")
     return 0
 
 
@@ -56,7 +70,7 @@ def runs(runs_dir: Path) -> int:
     """List the runs, newest first."""
     folders = list_runs(runs_dir)
     if not folders:
-        print(f"There are no runs in {runs_dir}: scripworld run makes one.")
+        print(f"There are no runs in {runs_dir}: {program()} run makes one.")
         return 0
     out = console(sys.stdout)
     rows = table("~run", "~scenario", "begun", ">records", ">took", "~ended", "head")
@@ -89,7 +103,7 @@ def scenarios() -> int:
     return 0
 
 
-def _progress(run: Run) -> Callable[[State], None]:
+def _progress(run: Run, doing: str) -> Callable[[State], None]:
     """Tell on a terminal how far a long proof is."""
     if not sys.stderr.isatty():
         return lambda state: None
@@ -102,7 +116,7 @@ def _progress(run: Run) -> Callable[[State], None]:
             return
         next_s = time.monotonic() + _PROGRESS_S
         share = f"{state.seq / max(records, 1):.0%}"
-        line = f"\rdeciding again: {state.seq:,} of {count(records, 'record')} ({share})"
+        line = f"\r{doing}: {state.seq:,} of {count(records, 'record')} ({share})"
         print(line, end="\x1b[K", file=sys.stderr, flush=True)
 
     return told
@@ -117,9 +131,10 @@ def _show_proof(run: Run, proof: Proof, took_s: float) -> None:
     rows = table("", "")
     rate = f", {proof.records / took_s:,.0f} records a second" if took_s > 0 else ""
     records = count(proof.records, "record")
+    decisions = "every input decided again: the same facts, the same answers"
     for name, told in (
         ("chain", f"{records}, the hash of each over its bytes and the hash before it"),
-        ("decisions", "every input decided again: the same facts, the same answers"),
+        ("decisions", decisions if proof.decided else "not checked"),
         ("fold", "the facts alone lead to the same state"),
         ("scrip", f"{proof.supply:,} in all, as issued; no balance below zero"),
         ("head", proof.head),
@@ -127,7 +142,10 @@ def _show_proof(run: Run, proof: Proof, took_s: float) -> None:
     ):
         rows.add_row(Text(f"  {name}", style="dim"), told)
     out = console(sys.stdout)
-    out.print(Text(f"{run.id} is proved.", style="bold green"))
+    if proof.decided:
+        out.print(Text(f"{run.id} is proved.", style="bold green"))
+    else:
+        out.print(Text(f"{run.id} is proved in part: not its decisions.", style="bold yellow"))
     out.print(rows, soft_wrap=True)
 
 
@@ -183,4 +201,4 @@ def _movements(run: Run, state: State, of: str) -> None:
     held = state.ledger.held.get(of, 0)
     reserved = f", {held:,} of it held" if held else ""
     out.print(f"\n{of} has {balance:,} scrip{reserved}, after {count(moved, 'movement')}.")
-    out.print(f"What it did: scripworld log {ran(run)} --of {of}", style="dim", soft_wrap=True)
+    out.print(f"What it did: {program()} log {ran(run)} --of {of}", style="dim", soft_wrap=True)

@@ -12,7 +12,9 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from ..simulation.report import PrincipalSummary, Summary, ToolSummary
+from ..simulation.report import NOT_ENDED, PrincipalSummary, Summary, ToolSummary
+from ..world import GENESIS
+from .started import program
 from .words import clean, count, one_line, size, span
 
 PRINCIPALS_MAX = 24
@@ -94,7 +96,8 @@ def show_summary(out: Console, summary: Summary) -> None:
 
 def show_next(out: Console, summary: Summary, run: str) -> None:
     """Print the next useful commands for this run; ``run`` is how it is named there."""
-    best = max(summary.principals, key=lambda p: (p.earned, p.tool_calls), default=None)
+    others = (p for p in summary.principals if p.id != GENESIS)
+    best = max(others, key=lambda p: (p.earned, p.tool_calls, p.actions), default=None)
     sold = next((s.artifact for s in summary.sales if s.type != "genesis"), None)
     commands = [(f"verify {run}", "prove from the log that all of this is so")]
     if best is not None:
@@ -107,7 +110,7 @@ def show_next(out: Console, summary: Summary, run: str) -> None:
         commands.append((f"resume {run}{later}", "go on from here"))
     rows = table("", "~")
     for command, why in commands:
-        rows.add_row(f"scripworld {command}", Text(why, style="dim"))
+        rows.add_row(f"{program()} {command}", Text(why, style="dim"))
     _section(out, "What next", rows)
 
 
@@ -121,14 +124,17 @@ def _head(out: Console, summary: Summary) -> None:
     out.print()
     what = f"  {clean(summary.scenario)}, seed {summary.seed}, head {summary.head[:16]}…"
     out.print(Text(summary.run, style="bold").append(what, style="dim"))
-    why = f" and ended because {ended(summary)}" if summary.ended else ""
-    out.print(
-        f"It lasted {span(summary.world_us)} of world time in {span(summary.real_s * 1e6)} of real "
-        f"time{why}."
-    )
+    lasted = f"It lasted {span(summary.world_us)} of world time"
+    rate = ""
+    if summary.ended:
+        real = f"{span(summary.real_s * 1e6)} of real time"
+        out.print(f"{lasted} in {real} and ended because {ended(summary)}.")
+        rate = f" ({summary.actions_per_s:,.0f} a second)"
+    else:
+        out.print(f"{lasted} so far and is {NOT_ENDED}.")
     facts = [
         count(summary.records, "record"),
-        f"{count(summary.actions, 'action')} ({summary.actions_per_s:,.0f} a second)",
+        f"{count(summary.actions, 'action')}{rate}",
         count(summary.sleeps, "rest"),
         count(sum(p.made for p in summary.principals), "artifact") + " made",
     ]
@@ -204,7 +210,8 @@ def _denials(summary: Summary) -> Table:
     for denial in summary.denials:
         example = one_line(denial.example, EXAMPLE_CHARS_MAX)
         who = clean(denial.example_principal or "an operator")
-        told = Text("" if who in example else f"{who}: ", style="dim")
+        by = f"{who} asked {denial.artifact}: " if denial.artifact else f"{who}: "
+        told = Text("" if who in example else by, style="dim")
         told.append(example, style="default")
         style = "yellow" if denial.kind == "failed" else ""
         rows.add_row(f"{denial.times:,}", Text(denial.code, style=style), told)

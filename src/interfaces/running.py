@@ -13,12 +13,12 @@ from ..simulation.overview import overview
 from ..simulation.run import Run
 from ..simulation.runner import Session, resume, run
 from ..simulation.runs import find_run
+from .exits import INTERRUPTED, OK
 from .lines import ran
 from .live import Lines, Quiet, View
 from .render import console, show_next, show_summary
+from .started import program
 from .words import until_of
-
-INTERRUPTED = 130
 
 
 class Shown(NamedTuple):
@@ -95,7 +95,7 @@ def _driven(drive: Callable[[Callable[[Session], None]], Run], shown: Shown) -> 
     view = Quiet() if shown.quiet or shown.json else View() if sys.stderr.isatty() else Lines()
     with _telling(view), view:
         made = drive(view)
-    code = INTERRUPTED if made.ended == "stopped" else 0
+    code = INTERRUPTED if made.ended == "stopped" else OK
     if shown.quiet and not shown.json:
         print(made.id)
         return code
@@ -108,7 +108,7 @@ def _driven(drive: Callable[[Callable[[Session], None]], Run], shown: Shown) -> 
     show_summary(out, summary)
     if code == INTERRUPTED:
         out.print(
-            f"\nWhat happened is committed; go on with: scripworld resume {ran(made)}",
+            f"\nWhat happened is committed; go on with: {program()} resume {ran(made)}",
             style="bold",
             soft_wrap=True,
         )
@@ -128,5 +128,5 @@ def _telling(view: Quiet) -> Iterator[None]:
             folder = view.session.folder
             error.add_note(
                 f"what was committed stands in {folder}; "
-                f"go on with: scripworld resume {ran(Run(folder))}"
+                f"go on with: {program()} resume {ran(Run(folder))}"
             )

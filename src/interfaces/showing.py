@@ -17,6 +17,7 @@ from ..simulation.runs import find_run
 from ..world import Artifact, ConfigurationFault, State, Tool, read_records
 from .lines import line_of, plain, ran, text_of
 from .render import console, show_next, show_summary, table
+from .started import program
 from .words import clean, count, meant, size, span
 
 OWNED_MAX = 20
@@ -60,7 +61,7 @@ def _thing(run: Run, log: SqliteEventLog, id: str) -> None:
     if artifact is None:
         if id in artifacts.gone:
             raise ConfigurationFault(
-                f"{id} was deleted; what it was: scripworld log {ran(run)} --of {id}"
+                f"{id} was deleted; what it was: {program()} log {ran(run)} --of {id}"
             )
         raise ConfigurationFault(
             f"there is nothing called {id!r} in {run.id}{meant(id, artifacts.by_id)}"

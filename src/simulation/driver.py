@@ -29,6 +29,7 @@ from ..world import (
     Entry,
     Envelope,
     Failed,
+    Fault,
     Malformed,
     Refused,
     Rest,
@@ -339,13 +340,24 @@ class Driver:
             detail = f"{request.artifact} is not connected in this run"
             return EffectResult(None, Code.TOOL_UNAVAILABLE, detail)
         async with self._slots:
+            limit: asyncio.Timeout | None = None
             try:
                 allowed_s = (request.deadline_us - request.requested_us) / 1e6
-                async with asyncio.timeout(allowed_s + performer.patience_s):
-                    return await performer.perform(request)
-            except TimeoutError:
-                detail = f"{request.artifact} {request.method} took longer than it may"
-                return EffectResult(None, Code.EFFECT_TIMEOUT, detail)
+                async with asyncio.timeout(allowed_s + performer.patience_s) as limit:
+                    result = await performer.perform(request)
+            except Fault:
+                raise
+            except (Exception, asyncio.CancelledError) as error:  # a stranger's code
+                if isinstance(error, TimeoutError) and limit is not None and limit.expired():
+                    detail = f"{request.artifact} {request.method} took longer than it may"
+                    return EffectResult(None, Code.EFFECT_TIMEOUT, detail)
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                    raise
+                return _broken(request.performer, f"{type(error).__name__}: {error}")
+        if isinstance(result, EffectResult):
+            return result
+        return _broken(request.performer, f"{type(result).__name__}: it is no EffectResult")
 
     def _rank(self, now_us: int, principal: str) -> bytes:
         """A permutation of the principals, seeded for this instant: nobody wins by its name."""
@@ -421,6 +433,11 @@ class Driver:
             if tasks:
                 await asyncio.wait(tasks, timeout=self._drive.stop_timeout_s)
             self._flights.clear()
+
+
+def _broken(performer: str, what: str) -> EffectResult:
+    text = " ".join(what.split())[:300].encode(errors="replace").decode()
+    return EffectResult(None, Code.TOOL_FAILED, f"{performer} broke: {text}")
 
 
 def _as_recorded(envelope: Envelope, entry: Entry | Malformed) -> Action | Rest | None:

@@ -32,6 +32,10 @@ NATIVES: dict[str, Native] = {
 }
 
 
+class UnknownNative(Fault):
+    """A run has a genesis artifact of its own that was not passed in."""
+
+
 def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
     """The natives of a run that exists, by its first record.
 
@@ -41,7 +45,7 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
 
     Raises:
         LogFault: the record is damaged.
-        Fault: the run has a genesis artifact that is not known here.
+        UnknownNative: the run has a genesis artifact that is not known here.
     """
     if chain(NO_RECORD, first[2]) != first[1]:
         raise LogFault("record 0 was changed: its hash does not fit", 0)
@@ -54,5 +58,5 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
     ]
     for id in ids:
         if id not in known:
-            raise Fault(f"the run has {id}, which this program does not know: pass it in")
+            raise UnknownNative(f"the run has {id}, which this program does not know: pass it in")
     return {id: known[id] for id in ids}

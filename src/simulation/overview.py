@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import msgspec
@@ -10,6 +12,7 @@ from ..adapters.event_store import ProcessNote, SqliteEventLog
 from .runs import SETTINGS_FILE, STORE_FILE
 
 _END = "end"
+_LOCK_FILE = STORE_FILE + "-lock"
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -56,6 +59,25 @@ def overview(folder: Path) -> Overview:
     return Overview(
         folder.name, _scenario(folder), began_us, _real_s(notes), ended, seq + 1, digest.hex()
     )
+
+
+def is_written(folder: Path) -> bool:
+    """Whether a process holds the right to write a run; it loses it with its end, however that comes.
+
+    Asking takes a shared lock for a moment, which a writer that begins in that moment meets as if
+    another one wrote: ask only where nothing has happened for a while.
+    """
+    try:
+        lock = os.open(folder / _LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # no writer, or none that this reader may ask about
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _scenario(folder: Path) -> str:

@@ -40,7 +40,9 @@ from .payments import Payment, Payments, decoded
 
 PARTNERS_MAX = 5
 """Payers and payees that are told of one principal; the sums hold them all."""
+NOT_ENDED = "not ended: it goes on, or was killed"
 _WALL_US = "wall_us"
+_TOOL_CODES = "TOOL_"
 
 
 class PrincipalSummary(msgspec.Struct):
@@ -86,10 +88,15 @@ class SaleSummary(msgspec.Struct):
 
 
 class DenialSummary(msgspec.Struct):
-    """A code, how often it was told, and the first sentence that told it."""
+    """A code, how often it was told, and the first sentence that told it.
+
+    Attributes:
+        artifact: the tool that failed, where the code is one of tools; one entry for each of them.
+    """
 
     code: str
     kind: str
+    artifact: str
     times: int
     principals: int
     example: str
@@ -160,9 +167,11 @@ class Summary(msgspec.Struct):
         refused = sum(d.times for d in self.denials if d.kind == "refused")
         failed = sum(d.times for d in self.denials if d.kind == "failed")
         sold = sum(s.reads + s.invocations for s in self.sales)
+        ended = f"ended: {self.ended}" if self.ended else NOT_ENDED
+        real = f"real time {self.real_s:,.1f} s, " if self.ended else ""
         lines = [
-            f"{self.run} ({self.scenario}, seed {self.seed}), ended: {self.ended or 'no end noted'}",
-            f"world time {self.world_us / 1e6:,.1f} s, real time {self.real_s:,.1f} s, "
+            f"{self.run} ({self.scenario}, seed {self.seed}), {ended}",
+            f"world time {self.world_us / 1e6:,.1f} s, {real}"
             f"{self.records:,} records, {self.actions:,} actions",
             f"{sold:,} sales for {sum(s.scrip for s in self.sales):,} scrip, "
             f"{sum(t.calls for t in self.tools):,} tool calls, {refused:,} refused, {failed:,} failed",
@@ -239,10 +248,10 @@ class _Tally:
         self.seed = self.now_us = self.records = self.transfers = self.transferred = 0
         self.principals: dict[str, PrincipalSummary] = {}
         self.sales: dict[str, SaleSummary] = {}
-        self.denials: dict[tuple[str, str], DenialSummary] = {}
+        self.denials: dict[tuple[str, str, str], DenialSummary] = {}
         self.tools: dict[tuple[str, str], ToolSummary] = {}
         self.issued: Counter[str] = Counter()
-        self._denied: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._denied: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._payments = Payments()
         self._pairs: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._effects: dict[str, EffectRequested] = {}
@@ -262,9 +271,9 @@ class _Tally:
             self._fact(fact)
         for payment in self._payments.of(record):
             self._pay(payment)
-        principal = ""
+        principal = artifact = ""
         if isinstance(given, Envelope):
-            principal = given.principal
+            principal, artifact = given.principal, getattr(given.action, "id", "")
             rests = isinstance(given.action, Rest)
             known = self.principals.get(principal)
             if known is not None:
@@ -275,9 +284,10 @@ class _Tally:
             if principal in self.principals:
                 self.principals[principal].actions += 1
         elif isinstance(given, Settle):
-            principal = self._settled(record, given)
+            effect = self._settled(record, given)
+            principal, artifact = effect.principal, effect.artifact
         if isinstance(record.answer, Refused | Failed):
-            self._denial(record, record.answer, principal)
+            self._denial(record, record.answer, principal, artifact)
 
     def told_principals(self) -> list[PrincipalSummary]:
         """Principals with their largest partners, in the order in which they came."""
@@ -340,8 +350,8 @@ class _Tally:
         if fact.resource_hold in self._holds:
             self._holds[fact.resource_hold] = (fact.principal, tool)
 
-    def _settled(self, record: Record, given: Settle) -> str:
-        """Count a result; returns the principal that waited for it."""
+    def _settled(self, record: Record, given: Settle) -> EffectRequested:
+        """Count a result; returns what it is the result of."""
         effect = self._effects.pop(given.effect_id)
         key = (effect.artifact, effect.method)
         tool, result = self.tools[key], given.result
@@ -356,7 +366,7 @@ class _Tally:
                 tool.usage = {**tool.usage, name: tool.usage.get(name, 0) + used}
         if any(isinstance(fact, ScripPosted) for fact in record.facts) and result.code is None:
             tool.scrip += effect.price_scrip
-        return effect.principal
+        return effect
 
     def _pay(self, payment: Payment) -> None:
         payee, amount = self.principals[payment.payee], payment.amount
@@ -393,13 +403,16 @@ class _Tally:
         sale.invocations += payment.how == "invoke"
         sale.scrip += payment.amount
 
-    def _denial(self, record: Record, answer: Refused | Failed, principal: str) -> None:
+    def _denial(
+        self, record: Record, answer: Refused | Failed, principal: str, artifact: str
+    ) -> None:
         kind = "refused" if isinstance(answer, Refused) else "failed"
         known = self.principals.get(principal)
         if known is not None:
             known.refused += kind == "refused"
             known.failed += kind == "failed"
-        key = (answer.code.name, kind)
+        code = answer.code.name
+        key = (code, kind, artifact if code.startswith(_TOOL_CODES) else "")
         denial = self.denials.get(key)
         if denial is None:
             denial = DenialSummary(*key, 0, 0, answer.detail, principal, record.seq)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from ..world import ConfigurationFault
+from ..world import ConfigurationFault, Fault
 
 STORE_FILE = "world.db"
 SETTINGS_FILE = "run.json"
+_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO))
+"""What is the disk's fault, and not the configuration's."""
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 
 
@@ -20,6 +23,7 @@ def make_run(runs_dir: Path, run_id: str | None, scenario: str) -> Path:
 
     Raises:
         ConfigurationFault: the id is no name for a folder, or it exists.
+        Fault: the disk is full or broken.
     """
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
@@ -33,7 +37,8 @@ def make_run(runs_dir: Path, run_id: str | None, scenario: str) -> Path:
                 path.mkdir()
                 return path
     except OSError as error:
-        raise ConfigurationFault(f"cannot make a run in {runs_dir}: {error.strerror}") from None
+        kind = Fault if error.errno in _DISK else ConfigurationFault
+        raise kind(f"cannot make a run in {runs_dir}: {error.strerror}") from None
 
 
 def _make(runs_dir: Path, run_id: str) -> Path:
@@ -42,7 +47,7 @@ def _make(runs_dir: Path, run_id: str) -> Path:
         path.mkdir()
     except FileExistsError:
         raise ConfigurationFault(
-            f"the run {run_id} exists: take another --run-id, or go on with: scripworld resume {run_id}"
+            f"the run {run_id} exists: take another run id, or resume it"
         ) from None
     return path
 
@@ -72,7 +77,7 @@ def find_run(runs_dir: Path, run: str | Path) -> Path:
         if (path / STORE_FILE).is_file():
             return path
     known = ", ".join(p.name for p in list_runs(runs_dir)[:5])
-    hint = f"the newest are {known}" if known else "there are none: scripworld run makes one"
+    hint = f"the newest are {known}" if known else "there are none yet"
     raise ConfigurationFault(f"there is no run {str(run)!r} in {runs_dir}: {hint}")
 
 

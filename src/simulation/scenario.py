@@ -40,6 +40,7 @@ from .config import (
     costs_of,
     load_config,
 )
+from .natives import BRIDGES
 from .settings import Fault, Settings, nearest, refuse, shown, validated
 from .settings_file import read_settings
 
@@ -199,11 +200,18 @@ def configure(
     """Return the configuration for a scenario: `config.yaml`, its settings, `path`, `overrides`.
 
     Raises:
-        ConfigurationFault: as `load_config`; also for a quota of an unknown resource.
+        ConfigurationFault: as `load_config`; also for a quota of an unknown resource, and for a
+            tool server that there is no bridge for.
     """
     settings = scenario.settings.part("config")
     if settings.values != scenario.config:
         settings = Settings.given(scenario.config, f"the scenario {scenario.name!r}")
+    written = read_settings(config_dir() / "config.yaml").under(settings)
+    if path is not None:
+        written = written.under(read_settings(path))
+    if overrides is not None:
+        written = written.under(Settings.given(overrides, "the overrides"))
+    refuse(written, _unknown_servers(written))  # first: a misspelt one lacks its command too
     config = load_config(path, overrides, settings)
     refuse(_origin(scenario), _unknown_resources(scenario, config.world.resources))
     return config
@@ -336,6 +344,16 @@ def _unknown_resources(scenario: Scenario, resources: Collection[str]) -> Iterat
                 if name not in resources:
                     where = (kind, index, "quotas", name)
                     yield where, f"there is no resource {name!r}{nearest(name, resources)}"
+
+
+def _unknown_servers(settings: Settings) -> Iterator[Fault]:
+    where = ("genesis", "mcp", "servers")
+    for name in settings.part(*where).values:
+        if name not in BRIDGES:
+            yield (
+                (*where, name),
+                f"there is no bridge for a server {name!r}{nearest(name, BRIDGES)}",
+            )
 
 
 def _contradictions(scenario: Scenario, id_chars_max: int) -> Iterator[Fault]:

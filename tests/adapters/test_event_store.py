@@ -436,11 +436,12 @@ class TestAFileThatIsNoWorld:
         with pytest.raises(StoreFault, match="is no world"):
             how(path)
 
-    def test_that_is_empty(self, how, tmp_path):
-        path = tmp_path / "world.db"
-        path.touch()
+    @pytest.mark.parametrize("size_bytes", [0, 50])
+    def test_that_is_empty_or_cut_off(self, how, path, size_bytes):
+        SqliteEventLog.create(path).close()
+        path.write_bytes(path.read_bytes()[:size_bytes])
 
-        with pytest.raises(StoreFault, match="another program"):
+        with pytest.raises(StoreFault, match="is empty or cut off"):
             how(path)
 
     def test_that_another_program_wrote(self, how, tmp_path):

@@ -215,7 +215,8 @@ def test_a_server_that_never_answers_is_unavailable_after_its_time() -> None:
 def test_a_server_gets_the_allowed_environment_and_what_its_spec_adds() -> None:
     ours = {"PATH": "/bin", "LC_ALL": "C", "UV_OFFLINE": "1", "npm_config_x": "y"}
     secret = {"API_KEY": "secret", "PYTHONPATH": "/x", "LD_PRELOAD": "x", "AWS_PROFILE": "x"}
-    assert child_environment(ours | secret, {"TOKEN": "t"}) == ours | {"TOKEN": "t"}
+    defaults = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+    assert child_environment(ours | secret, {"TOKEN": "t"}) == ours | defaults | {"TOKEN": "t"}
 
     async def steps(client: McpClient) -> None:
         seen = json.loads(text_of(await client.call_tool("environment", {})))
@@ -224,6 +225,17 @@ def test_a_server_gets_the_allowed_environment_and_what_its_spec_adds() -> None:
         assert set(seen) - set(expected) <= {"LC_CTYPE"}  # Python adds it to itself
 
     run(replace(LEGACY, env={"TOKEN": "t"}), steps)
+
+
+def test_uv_takes_our_python_and_downloads_none_unless_somebody_says_otherwise() -> None:
+    assert child_environment({}, {}) == {
+        "UV_PYTHON": sys.executable,
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    theirs = {"UV_PYTHON": "3.13", "UV_PYTHON_DOWNLOADS": "automatic"}
+    assert child_environment(theirs, {}) == theirs
+    assert child_environment({}, theirs) == theirs
+    assert child_environment({"UV_PYTHON": "3.12"}, theirs) == theirs
 
 
 def test_a_command_beside_our_interpreter_needs_no_activation() -> None:

@@ -72,8 +72,30 @@ def test_it_serves_the_files_of_its_folder(folder: Path):
     assert strange == ("HTTP/1.1 200 OK", "application/octet-stream", b"\x00\x01")
 
 
-def test_a_head_has_no_body(folder: Path):
-    assert ask(folder, get("/", method="HEAD")) == [("HTTP/1.1 200 OK", "text/html", b"")]
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+def test_a_head_is_that_of_the_page_without_a_body(folder: Path, path: str):
+    async def raw(site: Site, method: str) -> tuple[bytes, bytes]:
+        port = int(site.proxy_url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get(path, method=method))
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        return head, body
+
+    async def main() -> list[tuple[bytes, bytes]]:
+        site = Site(folder, "library.test")
+        await site.start()
+        try:
+            return [await raw(site, method) for method in ("HEAD", "GET")]
+        finally:
+            await site.close()
+
+    (head, nothing), (whole, body) = asyncio.run(main())
+
+    assert head == whole
+    assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
+    assert body
+    assert nothing == b""
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def command_of(*args: object) -> list[str]:
 
 def environment(**variables: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "SCRIPWORLD_DEBUG")}
-    return {**kept, **variables}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**kept, "PATH": path, **variables}
 
 
 def scripworld_in(folder: Path, *args: object, **variables: str) -> Ended:

@@ -1,6 +1,7 @@
 """The command line as people use it: what it prints, what it refuses in which words, how it exits."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import typer.main
 from scripworld.interfaces.cli import app
 from scripworld.interfaces.words import clean, one_line, size, span, until_of
 from scripworld.world import ConfigurationFault
+
+from .conftest import environment
 
 DOCS = Path(__file__).parents[2] / "docs" / "architecture" / "command_line.md"
 
@@ -95,6 +98,39 @@ def test_the_commands_that_a_summary_names_work(scripworld):
 
     assert [scripworld(*command).returncode for command in commands] == [0] * len(commands)
     assert len(commands) == 5
+
+
+def test_a_world_in_which_nobody_did_anything_is_no_reason_to_look_at_genesis(scripworld):
+    ended = scripworld("run", "--scenario", "town.yaml", "--until", "1steps")
+
+    assert "--of reader_1" in ended.stdout
+    assert "--of genesis" not in ended.stdout
+
+
+PROGRAM = f"""\
+#!{sys.executable}
+import sys
+from scripworld.interfaces.cli import main
+sys.exit(main())
+"""
+
+
+def test_commands_are_printed_as_they_can_be_typed(town):
+    ours, theirs = town / "bin" / "scripworld", town / "other" / "scripworld"
+    for program in (ours, theirs):
+        program.parent.mkdir()
+        program.write_text(PROGRAM)
+        program.chmod(0o755)
+
+    def told(*path: Path) -> str:
+        paths = os.pathsep.join(map(str, path))
+        command = [sys.executable, ours, "runs", "--runs-dir", "none"]
+        env = environment(PATH=paths)
+        return subprocess.check_output(command, cwd=town, env=env, text=True)
+
+    assert "none: bin/scripworld run makes one" in told()
+    assert "none: bin/scripworld run makes one" in told(theirs.parent, ours.parent)
+    assert "none: scripworld run makes one" in told(ours.parent, theirs.parent)
 
 
 def test_json_is_one_object_with_the_whole_summary(made):
@@ -185,23 +221,39 @@ def test_scenarios_lists_the_library(scripworld):
         (["run", "--scenario", "gone.yaml"], "no scenario 'gone.yaml'"),
         (["run", "--scenario", "town.yaml", "--run-id", "town-1"], "the run town-1 exists"),
         (["run", "--scenario", "town.yaml", "--run-id", "../x"], "is no run id"),
-        (["run", "--scenario", "town.yaml", "--agents", "0"], "The number of agents"),
-        (["run", "--scenario", "town.yaml", "--seed", "-1"], "A seed is an integer"),
+        (
+            ["run", "--scenario", "town.yaml", "--agents", "0"],
+            "--agents takes a whole number from 1 on",
+        ),
+        (
+            ["run", "--scenario", "town.yaml", "--seed", "-1"],
+            "--seed takes a whole number from 0 on, not '-1'",
+        ),
+        (["run", "--scenario", "town.yaml", "--agents", "99999999"], "error: the number of agents"),
+        (["run", "--seed", "x"], "error: --seed takes a whole number from 0 on, not 'x'"),
+        (["run", "--seed", "9" * 5_000], "error: --seed takes a whole number"),
+        (["log", "town-1", "--limit", "-3"], "error: --limit takes a whole number from 0 on"),
         (["run", "--until", "soon"], "--until takes world time such as 90s"),
-        (["run", "--clock", "sundial"], "'virtual', 'wall'"),
-        (["run", "--agent", "3"], "No such option: --agent"),
-        (["run", "--config", "gone.yaml"], "no file gone.yaml"),
+        (["run", "--clock", "moon"], "error: --clock takes virtual or wall, not 'moon'"),
+        (["run", "--agent", "3"], "error: no such option: --agent"),
+        (["run", "--config", "gone.yaml"], "error: there is no file gone.yaml\n"),
         (["resume", "nope"], "no run 'nope' in runs: the newest are town-1"),
         (["verify", "nope"], "no run 'nope'"),
         (["log", "nope"], "no run 'nope'"),
         (["log", "town-1", "--kind", "reed"], "no kind of record 'reed'"),
         (["log", "town-1", "--code", "not_fund"], "did you mean NOT_FOUND?"),
+        (["log", "town-1", "--code", "xyz"], "there is NO_STANDING, STOPPED, PAUSED"),
+        (
+            ["log", "town-1", "--of", "town_mapp"],
+            "nothing called 'town_mapp' in town-1: did you mean",
+        ),
+        (["log", "town-1", "--of", "nope", "--follow"], "nothing called 'nope' in town-1"),
         (["show", "town-1", "town_mapp"], "did you mean town_map?"),
         (["show", "town-1", "999999"], "no record 999999"),
         (["ledger", "town-1", "--of", "mapmakr"], "did you mean mapmaker?"),
         (["ledger", "town-1", "--of", "town_map"], "no principal 'town_map'"),
-        (["fly"], "No such command 'fly'"),
-        (["verify"], "Missing argument 'RUN'"),
+        (["fly"], "no such command 'fly'"),
+        (["verify"], "missing argument 'RUN'"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_a_sentence(scripworld, args, told):

@@ -6,12 +6,13 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from scripworld.simulation.overview import overview
+from scripworld.simulation.overview import is_written, overview
 
 from .conftest import PROCESS_TIMEOUT_S, command_of, environment
 
@@ -62,6 +63,28 @@ def test_ctrl_c_ends_a_run_cleanly(town, scripworld, clock):
     assert scripworld("verify", "long").returncode == 0
 
 
+def test_a_run_that_was_killed_is_told_as_not_ended(town, scripworld):
+    with subprocess.Popen(
+        command_of(*LONG, "--quiet"), cwd=town, env=environment(), stdout=subprocess.DEVNULL
+    ) as run:
+        begun(town, run)
+        written = is_written(town / "runs" / "long")
+        run.kill()
+
+    followed = scripworld("log", "long", "--follow", "--limit", 1)
+    shown = scripworld("show", "long").stdout
+
+    assert (written, is_written(town / "runs" / "long")) == (True, False)
+    assert followed.returncode == 0
+    assert followed.stdout != ""
+    assert followed.stderr == (
+        "It was killed: nobody writes it any more. Go on with: scripworld resume long\n"
+    )
+    assert "and is not ended: it goes on, or was killed" in shown
+    assert "real time" not in shown
+    assert "a second" not in shown
+
+
 def test_a_run_that_was_stopped_goes_on(town, scripworld):
     with subprocess.Popen(
         command_of(*LONG, "--json"), cwd=town, env=environment(), stdout=subprocess.PIPE, text=True
@@ -98,6 +121,37 @@ def test_ctrl_c_elsewhere_is_quiet(town):
         run.wait(PROCESS_TIMEOUT_S)
 
     assert (log.returncode, said) == (130, "")
+
+
+INTERRUPTED_WHILE_IMPORTING = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["scripworld", "run"]
+from scripworld.interfaces.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["typer", "scripworld.interfaces.commands", "scripworld.simulation.runner", "rich"]
+)
+def test_ctrl_c_while_the_program_is_loaded_is_quiet(tmp_path, module):
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_IMPORTING.format(module=module)],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_the_live_view_is_drawn_on_a_terminal_and_taken_away(town):

@@ -9,6 +9,23 @@ from struct import Struct
 
 import pytest
 
+from scripworld import run
+from scripworld.adapters.memory_log import MemoryEventLog
+from scripworld.interfaces.lines import line_of
+from scripworld.world import (
+    Done,
+    Method,
+    Native,
+    Operate,
+    Pause,
+    Record,
+    Resume,
+    SetLimit,
+    Signal,
+    StopAgent,
+    Tool,
+)
+
 from .conftest import PROCESS_TIMEOUT_S, command_of, environment
 
 FRAME = Struct(">I32s")
@@ -80,7 +97,55 @@ def test_a_file_that_is_cut_off_is_told(scripworld, town):
         assert ended.stderr.startswith("error: "), command
 
 
+def test_verify_of_a_run_with_an_artifact_of_its_own_says_what_is_not_checked(scripworld, town):
+    oracle = Native("oracle", "Knows.", {"ask": Method(Tool("ask", "Ask."), lambda *_: Done("42"))})
+    settings = {"store": {"runs_dir": str(town / "runs")}}
+    run(town / "town.yaml", run_id="own", natives=[oracle], settings=settings, until_us=900_000)
+
+    ended = scripworld("verify", "own")
+
+    told = " ".join(ended.stdout.split())
+    assert ended.returncode == 1
+    assert "own is proved in part: not its decisions." in told
+    assert "decisions not checked" in told
+    assert "fold the facts" in told
+    assert "159 in all, as issued" in told
+    assert ended.stderr.startswith(
+        "error: the decisions of own could not be checked: the run has oracle"
+    )
+
+
+def test_a_world_file_that_is_empty_is_told(scripworld, town):
+    (town / "runs" / "town-1" / "world.db").write_bytes(b"")
+
+    ended = scripworld("verify", "town-1")
+
+    assert ended.returncode == 1
+    assert "is empty or cut off" in ended.stderr
+
+
 # log
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (Pause(), "an operator pauses the whole world"),
+        (Resume("reader_3"), "an operator lets reader_3 go on"),
+        (StopAgent("hoarder_1"), "an operator stops hoarder_1"),
+        (StopAgent("hoarder_1", "it hoards"), "an operator stops hoarder_1: it hoards"),
+        (Signal("reader_3", "hurry"), "an operator tells reader_3: hurry"),
+        (
+            SetLimit("reader_3", "compute", 500),
+            "an operator sets the compute limit of reader_3 to 500",
+        ),
+    ],
+)
+def test_what_an_operator_does_reads_like_a_sentence(command, told):
+    record = Record(1, 5, None, Operate(command), [], [], Done(None))
+
+    line = str(line_of(record, MemoryEventLog()))
+    assert " ".join(line.split()) == f"1 0.000 s {told}"
 
 
 def test_log_prints_the_newest_records_a_line_each(scripworld, made):

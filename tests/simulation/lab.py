@@ -20,6 +20,7 @@ from scripworld.world import (
     Code,
     EffectRequest,
     EffectResult,
+    Fault,
     NoCode,
     Row,
     Settled,
@@ -187,8 +188,8 @@ class Tools:
     now: int = 0
 
     async def perform(self, request: EffectRequest) -> EffectResult:
-        if self.disk is not None:
-            assert int(request.id.partition(".")[0]) <= self.disk.durable_seq, "not durable yet"
+        if self.disk is not None and int(request.id.partition(".")[0]) > self.disk.durable_seq:
+            raise Fault(f"{request.id} is performed before it is durable")  # all else is forgiven
         self.performed[request.key] = self.performed.get(request.key, 0) + 1
         chance = Random(f"{self.seed}/{self.of(request)}")
         faulty = chance.random() < self.fault_rate

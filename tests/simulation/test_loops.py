@@ -14,6 +14,7 @@ from scripworld.agents.mind import Decision, Observation, Rules, Scripted
 from scripworld.simulation.runner import Session
 from scripworld.simulation.scenario import configure
 from scripworld.world import (
+    Code,
     Done,
     Effect,
     EffectRequest,
@@ -476,19 +477,61 @@ def test_it_runs_where_an_event_loop_runs_already(world: World):
     assert list(inside.records()) == list(outside.records())
 
 
-def test_a_performer_that_breaks_ends_the_run_and_what_happened_stays(world: World):
+def broken(text: str) -> Any:
+    raise KeyError(text)
+
+
+def timed_out() -> Any:
+    raise TimeoutError("its own")
+
+
+def cancelled() -> Any:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("clock", ["virtual", "wall"])
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda: broken("lost\n its key"), "oracle broke: KeyError: 'lost\\n its key'"),
+        (timed_out, "oracle broke: TimeoutError: its own"),
+        (cancelled, "oracle broke: CancelledError:"),
+        (lambda: {"answer": 42}, "oracle broke: dict: it is no EffectResult"),
+        (lambda: None, "oracle broke: NoneType: it is no EffectResult"),
+    ],
+)
+def test_a_performer_that_breaks_fails_its_effect_and_the_run_goes_on(
+    world: World, clock: str, answer: Callable[[], Any], told: str
+):
     class Breaking(Oracle):
         async def perform(self, request: EffectRequest) -> EffectResult:
-            raise KeyError("a fault of the host")
+            result: EffectResult = answer()
+            return result
 
     world.oracle = Breaking()
-    ids: list[Path] = []
+    choose = lambda o: Invoke("genesis_oracle", "ask", {"n": 1}) if o.step == 1 else count(o)  # noqa: E731
+
+    run = world.run(choose, until_s=0.5, clock=clock, costs={"latency_us": 1_000})
+
+    failed = [r.answer for r in run.records() if isinstance(r.answer, Failed)]
+    assert failed == [Failed(Code.TOOL_FAILED, told)]
+    assert len(steps_of(run, "a")) > 2
+    assert world.oracle.closed == 1
+    run.verify()
+
+
+def test_a_fault_of_the_host_in_a_performer_ends_the_run_and_what_happened_stays(world: World):
+    class Breaking(Oracle):
+        async def perform(self, request: EffectRequest) -> EffectResult:
+            raise Fault("the host has a fault")
+
+    world.oracle = Breaking()
     choose = lambda o: Invoke("genesis_oracle", "ask", {"n": 1}) if o.step == 3 else count(o)  # noqa: E731
 
-    with pytest.raises(KeyError, match="a fault of the host"):
-        world.run(choose, on_progress=lambda session: ids.append(session.folder), run_id="broken")
+    with pytest.raises(Fault, match="the host has a fault"):
+        world.run(choose, run_id="broken")
 
-    run = scripworld.Run(world.runs / "broken", natives={ORACLE.id: ORACLE})
+    run = scripworld.open_run("broken", world.runs, natives=[ORACLE])
     assert [type(r.answer) for r in steps_of(run, "a")] == [Done, Done, Done, Waiting]
     assert world.oracle.closed == 1
 

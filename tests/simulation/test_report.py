@@ -196,8 +196,35 @@ def test_what_was_refused_or_failed_is_told_with_an_example(run):
         ("SCRIP_INSUFFICIENT", "failed"),
     }
     failed = told["TOOL_FAILED", "failed"]
-    assert (failed.times, failed.principals) == (1, 1)
+    assert (failed.times, failed.principals, failed.artifact) == (1, 1, "oracle")
+    assert told["NOT_FOUND", "refused"].artifact == ""
     assert (failed.example, failed.example_principal) == ("it wants to be asked politely", "alice")
+
+
+def test_each_tool_that_fails_is_told_for_itself(tmp_path):
+    asks = [Invoke(id, "ask", {}) for id in ("oracle", "sibyl", "sibyl")]
+    sibyl = Native("sibyl", "Answers anything, too.", ORACLE.methods)
+    costs = {"world": {"costs": {"oracle": {"*": COST}, "sibyl": {"*": COST}}}}
+
+    made = scripworld.run(
+        scenario(config={"genesis": NO_SERVERS, **costs}),
+        settings={"store": {"runs_dir": str(tmp_path)}},
+        minds={"alice": Scripted(asks), "bob": Scripted([])},
+        natives=[ORACLE, sibyl],
+        performers={"oracle": Oracle(), "sibyl": Oracle()},
+    )
+
+    told = {(one.code, one.artifact): one.times for one in made.summary().denials}
+    assert told == {("TOOL_FAILED", "oracle"): 1, ("TOOL_FAILED", "sibyl"): 2}
+
+
+def test_a_run_without_a_noted_end_is_told_without_a_real_time(run):
+    log = run.log()
+    told = str(summarize(log.records(), run="r", scenario="s", ended="", real_s=0.0))
+    log.close()
+
+    assert "not ended: it goes on, or was killed" in told
+    assert "real time" not in told
 
 
 def test_the_whole_is_told_with_time_size_head_and_supply(run):

@@ -46,7 +46,7 @@ def test_what_is_no_name_for_a_folder_is_refused(tmp_path, id: str):
 def test_a_run_that_exists_is_not_made_again(tmp_path):
     make_run(tmp_path, "mine", "library")
 
-    with pytest.raises(ConfigurationFault, match="the run mine exists: take another --run-id"):
+    with pytest.raises(ConfigurationFault, match="or resume it"):
         make_run(tmp_path, "mine", "library")
 
 
@@ -66,7 +66,7 @@ def test_a_run_is_found_by_its_id_its_folder_or_its_file(tmp_path):
 
 
 def test_a_run_that_is_not_there_is_refused_with_the_newest_that_are(tmp_path):
-    with pytest.raises(ConfigurationFault, match="there are none: scripworld run makes one"):
+    with pytest.raises(ConfigurationFault, match="there are none yet"):
         find_run(tmp_path, "mine")
     for age, name in enumerate("abcdefg"):
         made(tmp_path, name, age)

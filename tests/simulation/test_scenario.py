@@ -230,6 +230,39 @@ def test_a_fault_is_told_with_its_line(scenario_file, old, new, said):
     assert fault.startswith(f"market.yaml, {said}")
 
 
+@pytest.mark.parametrize("entry", ["{enabled: false}", "{command: x}"])
+def test_an_unknown_tool_server_is_told_with_its_line_and_the_nearest(
+    scenario_file, tmp_path, entry
+):
+    servers = f"genesis:\n  mcp:\n    servers:\n      fecth: {entry}\n"
+    path = tmp_path / "own.yaml"
+    path.write_text(servers)
+    told = "there is no bridge for a server 'fecth'; the nearest known one is 'fetch'."
+    plain = load_scenario(scenario_file(MARKET))
+    with pytest.raises(ConfigurationFault) as in_file:
+        configure(plain, path)
+    with pytest.raises(ConfigurationFault) as in_overrides:
+        configure(plain, None, {"genesis": {"mcp": {"servers": {"fecth": {}}}}})
+    written = "  genesis: {mcp: {servers: {fecth: " + entry + "}}}\n"
+    with pytest.raises(ConfigurationFault) as in_scenario:
+        configure(load_scenario(scenario_file(MARKET + written)))
+
+    assert str(in_file.value) == f"own.yaml, line 4: genesis.mcp.servers.fecth: {told}"
+    assert str(in_overrides.value) == f"the overrides: genesis.mcp.servers.fecth: {told}"
+    line = MARKET.count("\n") + 1
+    assert str(in_scenario.value) == (
+        f"market.yaml, line {line}: config.genesis.mcp.servers.fecth: {told}"
+    )
+
+
+def test_a_cost_may_be_set_for_an_artifact_that_does_not_exist():
+    costs = {"genesis_nothing": {"*": {"price_scrip": 1}}}
+
+    config = configure(Scenario(name="empty"), None, {"world": {"costs": costs}})
+
+    assert config.world.costs["genesis_nothing"]["*"].price_scrip == 1
+
+
 def test_params_hold_only_what_json_can():
     with pytest.raises(ValueError, match="params hold only what JSON can"):
         AgentEntry(id="a", mind="m", scrip=0, quotas={}, params={"x": float("nan")})

@@ -1,0 +1,306 @@
+"""Owns the commands and their options: what a line says is to be done, and nothing of doing it.
+
+A command returns its work; ``cli.main`` does it once the line is understood, and what that needs is
+imported then, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .exits import OK
+
+RUNS = Path("runs")
+LOG_LIMIT = 50
+DIGITS_MAX = 18
+"""What fits into 64 bits, whatever the digits."""
+
+Work = Callable[[], int]
+
+app = typer.Typer(
+    name="scripworld",
+    help="A world in which agents hold scrip and compute, trade artifacts and use real tools.",
+    epilog="Begin with: run",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def whole(option: str, least: int = 0) -> Callable[[str | int], int]:
+    """How an option reads a whole number; its default is one."""
+
+    def read(text: str | int) -> int:
+        text = str(text)
+        number = text.replace("_", "")
+        is_number = number.isascii() and number.isdecimal() and len(number) <= DIGITS_MAX
+        if not is_number or int(number) < least:
+            raise typer.BadParameter(
+                f"{option} takes a whole number from {least} on, not {text[:40]!r}"
+            )
+        return int(number)
+
+    return read
+
+
+def one_of(option: str, *words: str) -> Callable[[str], str]:
+    """How an option reads one of some words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise typer.BadParameter(f"{option} takes {' or '.join(words)}, not {text[:40]!r}")
+        return text
+
+    return read
+
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its folder.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder of the runs.")]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="END",
+        help="World time at which it ends (90s, 2m, 500ms), or records after which (5000steps).",
+    ),
+]
+EffectsFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--effects-from", metavar="RUN", help="Take what tools answered from this run's log."
+    ),
+]
+QuietFlag = Annotated[
+    bool, typer.Option("--quiet", help="No live view, no summary: only the run's id.")
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> Work | None:
+    if version or context.invoked_subcommand is None:
+        from ..world import VERSION
+
+        print(f"scripworld {VERSION}" if version else context.get_help())
+        raise typer.Exit(OK)
+    return None
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="NAME", help="Name of a scenario, or its file.")
+    ] = "library",
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Settings over those of the scenario."),
+    ] = None,
+    agents: Annotated[
+        int | None,
+        typer.Option(
+            "--agents",
+            metavar="N",
+            parser=whole("--agents", 1),
+            help="Scale the scenario to this many agents.",
+        ),
+    ] = None,
+    until: Until = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", parser=whole("--seed"), help="What all chance comes from."
+        ),
+    ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(
+            "--clock",
+            metavar="virtual|wall",
+            parser=one_of("--clock", "virtual", "wall"),
+            help="As fast as it can, or in real time.",
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="Name of the run; new.")
+    ] = None,
+    effects_from: EffectsFrom = None,
+    runs_dir: Annotated[
+        Path | None, typer.Option("--runs-dir", metavar="DIR", help="Folder of the runs.")
+    ] = None,
+    quiet: QuietFlag = False,
+    as_json: JsonFlag = False,
+) -> Work:
+    """Make a world and drive it to its end."""
+
+    def work() -> int:
+        from .running import Shown, start
+
+        return start(
+            scenario,
+            config=config,
+            agents=agents,
+            until=until,
+            seed=seed,
+            clock=clock,
+            run_id=run_id,
+            effects_from=effects_from,
+            runs_dir=runs_dir,
+            shown=Shown(quiet, as_json),
+        )
+
+    return work
+
+
+@app.command()
+def resume(
+    run_name: RunName,
+    until: Until = None,
+    effects_from: EffectsFrom = None,
+    runs_dir: RunsDir = RUNS,
+    quiet: QuietFlag = False,
+    as_json: JsonFlag = False,
+) -> Work:
+    """Go on with a run that ended, was stopped or was killed."""
+
+    def work() -> int:
+        from .running import Shown, go_on
+
+        return go_on(
+            run_name,
+            until=until,
+            effects_from=effects_from,
+            runs_dir=runs_dir,
+            shown=Shown(quiet, as_json),
+        )
+
+    return work
+
+
+@app.command()
+def verify(run_name: RunName, runs_dir: RunsDir = RUNS) -> Work:
+    """Prove a run from its log: chain, decisions, fold, scrip."""
+
+    def work() -> int:
+        from . import reading
+
+        return reading.verify(run_name, runs_dir)
+
+    return work
+
+
+@app.command()
+def log(
+    run_name: RunName,
+    of: Annotated[
+        str | None, typer.Option("--of", metavar="ID", help="Only what touches this id.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Only this kind: read, invoke, settle, …")
+    ] = None,
+    code: Annotated[
+        str | None, typer.Option("--code", help="Only what was refused or failed with this code.")
+    ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(
+            "--since", metavar="SEQ", parser=whole("--since"), help="From this record on."
+        ),
+    ] = None,
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            parser=whole("--limit"),
+            help="At most this many, the newest; 0 for all.",
+        ),
+    ] = LOG_LIMIT,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on as the log grows, until the run ends.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each record as one line of JSON.")
+    ] = False,
+    runs_dir: RunsDir = RUNS,
+) -> Work:
+    """Read what happened, a line a record."""
+
+    def work() -> int:
+        from .following import Wanted, show_log
+
+        wanted = Wanted(of, kind, code, since, limit)
+        return show_log(run_name, runs_dir, wanted, follow=follow, as_json=as_json)
+
+    return work
+
+
+@app.command()
+def show(
+    run_name: RunName,
+    id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID",
+            help="Id of an artifact or a principal, or a record's number; none: the summary.",
+        ),
+    ] = None,
+    runs_dir: RunsDir = RUNS,
+) -> Work:
+    """Show an artifact, a principal or a record; without an ID, what the run came to."""
+
+    def work() -> int:
+        from . import showing
+
+        return showing.show(run_name, runs_dir, id)
+
+    return work
+
+
+@app.command()
+def ledger(
+    run_name: RunName,
+    of: Annotated[
+        str | None,
+        typer.Option("--of", metavar="ID", help="The movements of this principal instead."),
+    ] = None,
+    runs_dir: RunsDir = RUNS,
+) -> Work:
+    """Show who holds how much scrip."""
+
+    def work() -> int:
+        from . import reading
+
+        return reading.ledger(run_name, runs_dir, of)
+
+    return work
+
+
+@app.command()
+def runs(runs_dir: RunsDir = RUNS) -> Work:
+    """List the runs that there are, newest first."""
+
+    def work() -> int:
+        from . import reading
+
+        return reading.runs(runs_dir)
+
+    return work
+
+
+@app.command()
+def scenarios() -> Work:
+    """List the scenarios that come with Scripworld."""
+
+    def work() -> int:
+        from . import reading
+
+        return reading.scenarios()
+
+    return work

@@ -1,0 +1,254 @@
+"""Owns a run under way: its world with its minds, tool servers and clock, from the start to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import current_thread, main_thread
+
+from ..adapters.event_store import SqliteEventLog
+from ..adapters.mcp_process import McpServerSpec
+from ..adapters.performer import Performer, Recorded
+from ..adapters.site import Site
+from ..agents.loop import Budget, Loop
+from ..agents.mind import Mind
+from ..world import (
+    Code,
+    ConfigurationFault,
+    EffectResult,
+    Envelope,
+    Malformed,
+    Native,
+    Settle,
+    Waiting,
+    World,
+    read_records,
+    results_of,
+)
+from .config import Config, ServerSettings
+from .driver import Drive, Driver
+from .minds import MindFactory, mind_of
+from .natives import BRIDGES
+from .runs import STORE_FILE
+from .scenario import Scenario
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What ends a run cleanly."""
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a caller brings besides the configuration.
+
+    Attributes:
+        minds: by the name that a scenario uses, or by the id of one agent.
+        natives: further genesis artifacts. performers: of their effects, by performer name.
+        effects_from: the folder of a run whose recorded effects answer this one's.
+        on_progress: called now and then with the session.
+    """
+
+    minds: Mapping[str, Mind | MindFactory] = field(default_factory=dict)
+    natives: Iterable[Native] = ()
+    performers: Mapping[str, Performer] = field(default_factory=dict)
+    effects_from: Path | None = None
+    on_progress: Callable[[Session], None] = lambda session: None
+
+
+@dataclass
+class Session:
+    """A run under way.
+
+    Attributes:
+        driver: None until it is driven.
+    """
+
+    folder: Path
+    scenario: Scenario
+    config: Config
+    store: SqliteEventLog
+    world: World
+    extras: Extras
+    driver: Driver | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _is_stopping: bool = False
+
+    def stop(self) -> None:
+        """End soon and cleanly; from any thread, also before it is driven."""
+        self._is_stopping = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended meanwhile
+                self._loop.call_soon_threadsafe(self._pass_on_stop)
+
+    def _pass_on_stop(self) -> None:
+        if self._is_stopping and self.driver is not None:
+            self.driver.stop()
+
+    async def drive(self, until_us: int, steps_max: int | None) -> str:
+        """Drive to the end; returns why it ended. Whatever the end is, all that was started ends."""
+        self._loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            stack.callback(_on_signals(self.stop))
+            performers = await self._performers(stack)
+            settings = self.config.runner
+            drive = Drive(
+                until_us,
+                steps_max,
+                self.config.store.group_records_max,
+                settings.effects_in_flight_max,
+                settings.decide_timeout_s,
+                settings.stop_timeout_s,
+            )
+            progress = lambda: self.extras.on_progress(self)  # noqa: E731
+            self.driver = Driver(self.world, self.store, self._loops(), performers, drive, progress)
+            self._pass_on_stop()
+            self._take_up()
+            self.store.commit()
+            if settings.clock == "wall":
+                return await self.driver.wall()
+            return await self.driver.virtual()
+
+    def _take_up(self) -> None:
+        """Perform again what may be; settle the rest of what a crash left as interrupted, by rule."""
+        assert self.driver is not None
+        for request in self.world.pending():
+            if request.repeatable:
+                self.world.requests.append(request)
+            else:
+                detail = "the run was interrupted before the result came; it may have happened"
+                result = EffectResult(None, Code.EFFECT_INTERRUPTED, detail)
+                settled = self.world.settle(request.id, result, self.world.state.now_us)
+                assert settled is not None, request
+                loop = self.driver.loops.get(settled.principal)
+                if loop is not None and not isinstance(settled.answer, Waiting):
+                    loop.settled(settled.answer)
+
+    async def _performers(self, stack: AsyncExitStack) -> Callable[[str], Performer | None]:
+        if self.extras.effects_from is not None:
+            log = SqliteEventLog.open_readonly(self.extras.effects_from / STORE_FILE)
+            stack.callback(log.close)
+            recorded = Recorded(results_of(log.records(), log))
+            return lambda name: recorded
+        proxy_url = ""
+        if self.scenario.site is not None:
+            site = Site(self.scenario.site, f"{self.scenario.name}.test")
+            await site.start()
+            stack.push_async_callback(site.close)
+            proxy_url = site.proxy_url
+        performers: dict[str, Performer] = {}
+        for name, server in self.config.genesis.mcp.servers.items():
+            if server.enabled and BRIDGES[name].id in self.world.natives:
+                spec = _spec_of(name, server, self.scenario.roots, proxy_url)
+                performers[BRIDGES[name].id] = BRIDGES[name](spec)
+        performers |= self.extras.performers
+        for performer in performers.values():
+            stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
+        return performers.get
+
+    def _loops(self) -> dict[str, Loop]:
+        """The loop of every agent, with what it remembers of the log."""
+        agents = self.config.agents
+        budget = Budget(
+            deadline_us=agents.deadline_us,
+            steps_max=agents.steps_max,
+            tool_calls_max=agents.tool_calls_max,
+            writes_max=agents.writes_max,
+            repeats_max=agents.repeats_max,
+            backoff_us=agents.backoff_us,
+            backoff_max_us=agents.backoff_max_us,
+            recent_turns=agents.recent_turns,
+        )
+        state = self.world.state
+        loops = {
+            principal: Loop(principal, self._mind(principal), budget)
+            for principal in state.agenda.due_us
+        }
+        if state.seq > 0:
+            self._remember(loops)
+        return loops
+
+    def _mind(self, principal: str) -> Mind:
+        content = self.world.text(self.world.state.artifacts.by_id[principal].content)
+        return mind_of(principal, content, self.extras.minds)
+
+    def _remember(self, loops: Mapping[str, Loop]) -> None:
+        """Go through the log once and tell every loop what it did before."""
+        waiting: dict[str, str] = {}
+        for record in read_records(self.store.records(), self.store):
+            given, answer = record.input, record.answer
+            if isinstance(given, Envelope) and given.principal in loops and answer is not None:
+                loop = loops[given.principal]
+                if isinstance(answer, Waiting):
+                    waiting[answer.effect_id] = given.principal
+                    loop.waits(given.action)
+                else:
+                    loop.noted(given.action, answer)
+            elif isinstance(given, Malformed) and given.principal in loops and answer is not None:
+                loops[given.principal].noted(None, answer)
+            elif isinstance(given, Settle) and given.effect_id in waiting and answer is not None:
+                principal = waiting.pop(given.effect_id)
+                if isinstance(answer, Waiting):
+                    waiting[answer.effect_id] = principal
+                else:
+                    loops[principal].settled(answer)
+
+
+def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:
+    """End cleanly on Ctrl-C and SIGTERM; returns what takes that back."""
+    loop = asyncio.get_running_loop()
+    if current_thread() is not main_thread():
+        return lambda: None
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop)
+
+    def restore_signals() -> None:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+    return restore_signals
+
+
+def _closed(performer: Performer, timeout_s: float) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await performer.close()
+
+    return close
+
+
+def _spec_of(
+    name: str, server: ServerSettings, roots: tuple[Path, ...], proxy_url: str
+) -> McpServerSpec:
+    """How a server is started: placeholders filled, variables taken from our environment."""
+    args: list[str] = []
+    for arg in server.args:
+        if "{roots}" in arg:
+            args += [arg.replace("{roots}", str(root)) for root in roots]
+        else:
+            args.append(arg.replace("{site_proxy}", proxy_url))
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ConfigurationFault(
+                f"genesis.mcp.servers.{name}.env needs the variable {match[1]}: set it, "
+                f"or set genesis.mcp.servers.{name}.enabled to false"
+            )
+        return os.environ[match[1]]
+
+    return McpServerSpec(
+        name,
+        server.command,
+        tuple(args),
+        {key: _VARIABLE.sub(value, text) for key, text in server.env.items()},
+        start_timeout_s=server.start_timeout_s,
+        call_timeout_s=server.call_timeout_s,
+        line_bytes_max=server.answer_bytes_max,
+        grace_s=server.grace_s,
+    )
