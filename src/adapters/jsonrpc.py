@@ -134,12 +134,13 @@ class JsonRpcCodec:
     def __init__(self, line_bytes_max: int) -> None:
         """Start a stream; `line_bytes_max` bounds one line without its newline."""
         self.dropped = Dropped()
+        self.next_id = 1
+        """The id that the next request gets."""
         self._line_bytes_max = line_bytes_max
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(_Incoming)
         self._batch_decoder = msgspec.json.Decoder(list[msgspec.Raw])
         self._pending: set[int] = set()
-        self._next_id = 1
         self._unfinished = bytearray()
         self._oversize_bytes = 0
         self._head = b""
@@ -154,9 +155,9 @@ class JsonRpcCodec:
             ValueError: `params` holds text that can't be UTF-8 (a lone surrogate).
             TypeError: `params` holds something that JSON can't say.
         """
-        request_id = self._next_id
+        request_id = self.next_id
         line = self._line(_Outgoing(id=request_id, method=method, params=params))
-        self._next_id += 1
+        self.next_id += 1
         self._pending.add(request_id)
         return request_id, line
 
@@ -269,7 +270,7 @@ class JsonRpcCodec:
                 self.dropped.noise += 1
         elif request_id is UNSET:
             self.dropped.noise += 1
-        elif not isinstance(request_id, int) or not 0 < request_id < self._next_id:
+        elif not isinstance(request_id, int) or not 0 < request_id < self.next_id:
             self.dropped.unknown += 1
         elif request_id not in self._pending:
             self.dropped.late += 1

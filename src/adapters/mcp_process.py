@@ -58,7 +58,13 @@ class McpServerSpec:
     `env` is added to the allowlisted part of our own environment. `roots` are `file://` URIs that
     the server may ask for. `start_timeout_s` covers everything until the session is open, the
     download by npx or uvx included. `grace_s` is given to the server twice: after the end of its
-    input, and after SIGTERM.
+    input, and after SIGTERM. `call_timeout_s` starts anew with each report of progress, until
+    `call_timeout_max_s` have passed in all.
+
+    A server that died, or didn't start, is started again `backoff_s` later, and twice as late
+    after each further failure within a minute, up to `backoff_max_s` (and never later than leaves
+    it most of `start_timeout_s`). After `restarts_max` such failures it is unavailable for
+    `unavailable_s`.
     """
 
     name: str
@@ -70,8 +76,13 @@ class McpServerSpec:
     start_timeout_s: float = 120.0
     probe_timeout_s: float = 3.0
     call_timeout_s: float = 30.0
+    call_timeout_max_s: float = 300.0
     line_bytes_max: int = 16_777_216
     grace_s: float = 2.0
+    backoff_s: float = 0.2
+    backoff_max_s: float = 10.0
+    restarts_max: int = 5
+    unavailable_s: float = 30.0
 
 
 def child_environment(ours: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from .jsonrpc import (
     METHOD_NOT_FOUND,
     ErrorResponse,
     JsonRpcCodec,
+    Notification,
     Oversize,
     Response,
     ServerRequest,
@@ -127,8 +128,11 @@ class _Call(msgspec.Struct, eq=False):
     future: asyncio.Future[McpAnswer]
     method: str
     timeout_s: float
+    begun_s: float
+    deadline_s: float
+    latest_s: float
     bytes_out: int
-    timer: asyncio.TimerHandle | None
+    timer: asyncio.TimerHandle
 
 
 class McpSession:
@@ -151,6 +155,14 @@ class McpSession:
         """
         self.protocol_version: str | None = None
         self.server_info: dict[str, Any] = {}
+        self.fault: McpError | None = None
+        """Why the session is over, once it is."""
+        self.ended_s: float | None = None
+        """When the server was found gone, by the loop's clock."""
+        self.tools_changed = 0
+        """How often the server said that its list of tools has changed."""
+        self.logged = 0
+        """Log messages from the server; they were dropped."""
         self.unanswered = 0
         """Requests of the server that got no answer because it doesn't read them."""
         self._server = server
@@ -162,24 +174,34 @@ class McpSession:
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, _Call] = {}
         self._meta: dict[str, Any] | None = None
-        self._fault: McpError | None = None
         self.dropped = self._codec.dropped
 
     # Requests.
 
-    async def request(self, method: str, params: dict[str, Any], timeout_s: float) -> McpAnswer:
+    async def request(
+        self,
+        method: str,
+        params: dict[str, Any],
+        timeout_s: float,
+        timeout_max_s: float | None = None,
+    ) -> McpAnswer:
         """Make one request and wait at most `timeout_s` for its answer.
 
-        On a timeout, and when the waiting task is cancelled, the server is told with
-        `notifications/cancelled`, and a late answer is dropped.
+        With `timeout_max_s` the server is asked to report progress, and each report starts
+        `timeout_s` anew, until `timeout_max_s` have passed in all. On a timeout, and when the
+        waiting task is cancelled, the server is told with `notifications/cancelled`, and a late
+        answer is dropped.
 
         Raises:
             McpTimeout, McpCrashed, McpProtocolError, McpTooLarge, McpCallError: see there.
             ValueError, TypeError: `params` can't be said in JSON.
         """
-        if self._fault is None and self._link.is_congested():
-            timeout_s = await self._wait_for_room(method, timeout_s)
-        future = self._begin(method, params, timeout_s)
+        if self.fault is None and self._link.is_congested():
+            left_s = await self._wait_for_room(method, timeout_s)
+            if timeout_max_s is not None:
+                timeout_max_s -= timeout_s - left_s
+            timeout_s = left_s
+        future = self._begin(method, params, timeout_s, timeout_max_s)
         try:
             return await future
         except asyncio.CancelledError:
@@ -188,7 +210,7 @@ class McpSession:
 
     def is_over(self) -> bool:
         """Tell whether the server is gone, so that every further request would fail."""
-        return self._fault is not None
+        return self.fault is not None
 
     async def _wait_for_room(self, method: str, timeout_s: float) -> float:
         begun = self._loop.time()
@@ -202,17 +224,29 @@ class McpSession:
         return timeout_s - (self._loop.time() - begun)
 
     def _begin(
-        self, method: str, params: dict[str, Any], timeout_s: float
+        self,
+        method: str,
+        params: dict[str, Any],
+        timeout_s: float,
+        timeout_max_s: float | None = None,
     ) -> asyncio.Future[McpAnswer]:
         future: asyncio.Future[McpAnswer] = self._loop.create_future()
-        if self._fault is not None:
-            future.set_exception(_again(self._fault, 0))
+        if self.fault is not None:
+            future.set_exception(_again(self.fault, 0))
             return future
-        if self._meta is not None:
-            params = {**params, "_meta": self._meta}
+        meta = dict(self._meta or {})
+        if timeout_max_s is not None:
+            meta["progressToken"] = self._codec.next_id
+        if meta:
+            params = {**params, "_meta": meta}
         request_id, line = self._codec.request(method, params)
-        timer = self._loop.call_later(timeout_s, self._expire, request_id)
-        self._calls[request_id] = _Call(future, method, timeout_s, len(line), timer)
+        begun_s = self._loop.time()
+        deadline_s = begun_s + timeout_s
+        latest_s = max(deadline_s, begun_s + (timeout_max_s or 0.0))
+        timer = self._loop.call_at(deadline_s, self._expire, request_id)
+        self._calls[request_id] = _Call(
+            future, method, timeout_s, begun_s, deadline_s, latest_s, len(line), timer
+        )
         self._link.send(line)
         return future
 
@@ -221,15 +255,19 @@ class McpSession:
         call = self._calls.pop(request_id, None)
         if call is None:
             return None
-        if call.timer is not None:
-            call.timer.cancel()
+        call.timer.cancel()
         return None if call.future.done() else call
 
     def _expire(self, request_id: int) -> None:
+        call = self._calls.get(request_id)
+        if call is not None and call.deadline_s > call.timer.when():  # there was progress
+            call.timer = self._loop.call_at(call.deadline_s, self._expire, request_id)
+            return
         call = self._settle(request_id)
         self._cancel(request_id, call)
         if call is not None:
-            problem = f"{call.method} was not answered within {call.timeout_s:g} s."
+            allowed_s = round(call.deadline_s - call.begun_s, 3)
+            problem = f"{call.method} was not answered within {allowed_s:g} s."
             call.future.set_exception(McpTimeout(self._server, problem, bytes_out=call.bytes_out))
 
     def _give_up(self, future: asyncio.Future[McpAnswer]) -> None:
@@ -249,7 +287,7 @@ class McpSession:
             self._notify("notifications/cancelled", {"requestId": request_id, "reason": "given up"})
 
     def _notify(self, method: str, params: dict[str, Any]) -> None:
-        if self._fault is None and not self._link.is_congested():
+        if self.fault is None and not self._link.is_congested():
             self._link.send(self._codec.notification(method, params))
 
     # What comes in.
@@ -261,6 +299,8 @@ class McpSession:
                 if call := self._settle(event.request_id):
                     answer = McpAnswer(event.result, call.bytes_out, event.size_bytes)
                     call.future.set_result(answer)
+            elif isinstance(event, Notification):
+                self._note(event)
             elif isinstance(event, ServerRequest):
                 self._answer(event)
             elif isinstance(event, ErrorResponse):
@@ -279,9 +319,10 @@ class McpSession:
 
     def end(self, fault: McpError) -> None:
         """Note that the server is gone: what waits and what comes fails with `fault`, at once."""
-        if self._fault is not None:
+        if self.fault is not None:
             return
-        self._fault = fault
+        self.fault = fault
+        self.ended_s = self._loop.time()
         for request_id in list(self._calls):
             if call := self._settle(request_id):
                 call.future.set_exception(_again(fault, call.bytes_out))
@@ -290,6 +331,19 @@ class McpSession:
         if call := self._settle(request_id):
             fault = kind(self._server, problem, bytes_out=call.bytes_out, bytes_in=bytes_in)
             call.future.set_exception(fault)
+
+    def _note(self, notification: Notification) -> None:
+        """Take in a notification. Nothing is kept of any, so that a flood costs no memory."""
+        if notification.method == "notifications/progress":
+            params = notification.params
+            token = params.get("progressToken") if isinstance(params, dict) else None
+            call = self._calls.get(token) if type(token) is int else None
+            if call is not None:  # the timer follows when it goes off, not with each report
+                call.deadline_s = min(self._loop.time() + call.timeout_s, call.latest_s)
+        elif notification.method == "notifications/tools/list_changed":
+            self.tools_changed += 1
+        elif notification.method == "notifications/message":
+            self.logged += 1
 
     def _answer(self, request: ServerRequest) -> None:
         if self._link.is_congested():

@@ -1,11 +1,12 @@
 """A client for one MCP server over stdio: started when first used, started again after a crash.
 
-Owns when a server process lives, and the two requests that the world needs: to list the tools and
-to call one. The process is `mcp_process`'s, the messages are `mcp_session`'s. It must not know the
-world.
+Owns when a server process lives, how often one that fails is tried again, and the two requests
+that the world needs: to list the tools and to call one. The process is `mcp_process`'s, the
+messages are `mcp_session`'s. It must not know the world.
 """
 
 import asyncio
+import math
 from typing import Any, Final
 
 from .mcp_process import McpServerSpec, ServerProcess
@@ -23,6 +24,14 @@ PAGES_MAX: Final = 100
 """How many pages a list of tools may have."""
 HANDSHAKE_RESERVE: Final = 0.25
 """The part of the time to start that is kept for a second process."""
+BACKOFF_SHARE: Final = 0.25
+"""The part of the time to start that may be spent on waiting for the start."""
+FAILURES_WINDOW_S: Final = 60.0
+"""How long a failure of the server counts."""
+INPUT_ROUNDS_MAX: Final = 3
+"""How often one call answers a server that asks for more input."""
+INPUT_PAUSE_S: Final = 0.1
+"""The pause before a call is repeated for a server that asked for nothing but patience."""
 
 
 class McpClient:
@@ -38,6 +47,7 @@ class McpClient:
         self._process: ServerProcess | None = None
         self._session: McpSession | None = None
         self._era: Era | None = None
+        self._failures = _Failures(spec)
         self._starting: asyncio.Task[McpSession] | None = None
         self._endings: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -99,24 +109,52 @@ class McpClient:
 
         `content`, `structuredContent` and `isError` are not looked at: a tool that failed is an
         answer. `timeout_s` (`call_timeout_s` if None) runs from when the session is open; a start
-        that is needed first has its own bound.
+        that is needed first has its own bound. It runs anew with each report of progress, and
+        when the server asks for more input, until `call_timeout_max_s` have passed in all.
+
+        A server of the modern era that asks for input gets the roots, a "decline" for each
+        question to a human, and the call again (2026-07-28, `InputRequiredResult`). The
+        sizes in the answer are those of all rounds.
 
         Raises:
-            McpUnavailable: the server couldn't be started; nothing was called.
+            McpUnavailable: the server couldn't be started, or failed so often that it is left
+                alone for a while; nothing was called.
             McpTimeout: no answer in time; the server was told, the session goes on.
             McpCrashed: the server ended first; the next call starts it again.
             McpTooLarge: the answer was over `line_bytes_max`; the session goes on.
-            McpProtocolError: the answer breaks the protocol, or asks for more input than this
-                client can give; the session goes on.
+            McpProtocolError: the answer breaks the protocol, or asks for input that this client
+                can't give or refuse, or too often; the session goes on.
             McpCallError: the server answered with an error.
             ValueError, TypeError: `arguments` can't be said in JSON.
         """
         session = await self._ready()
         timeout_s = self.spec.call_timeout_s if timeout_s is None else timeout_s
         params = {"name": name, "arguments": arguments}
-        answer = await session.request("tools/call", params, timeout_s)
-        _checked(answer, self.spec.name)
-        return answer
+        clock = asyncio.get_running_loop().time
+        end_s = clock() + max(timeout_s, self.spec.call_timeout_max_s)
+        inputs: dict[str, Any] = {}
+        bytes_out = bytes_in = 0
+        try:
+            for _ in range(1 + INPUT_ROUNDS_MAX):
+                left_s = max(end_s - clock(), 0.0)
+                asked = {**params, **inputs}
+                timeout_s = min(timeout_s, left_s)
+                answer = await session.request("tools/call", asked, timeout_s, left_s)
+                if not _wants_input(answer):
+                    result = _checked(answer, self.spec.name)
+                    sizes = (bytes_out + answer.bytes_out, bytes_in + answer.bytes_in)
+                    return McpAnswer(result, *sizes)
+                bytes_out += answer.bytes_out
+                bytes_in += answer.bytes_in
+                inputs = _inputs(answer.result, self.spec)
+                if "inputResponses" not in inputs:
+                    await asyncio.sleep(INPUT_PAUSE_S)
+            problem = f"it asked for more input over {INPUT_ROUNDS_MAX} times in one call."
+            raise McpProtocolError(self.spec.name, problem)
+        except McpError as error:
+            error.bytes_out += bytes_out
+            error.bytes_in += bytes_in
+            raise
 
     async def close(self) -> None:
         """End the server and everything it started; bounded as `ServerProcess.close` says."""
@@ -151,10 +189,15 @@ class McpClient:
         """Open a session, with a second process where the probe was too much for the first."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.spec.start_timeout_s
+        if self._session is not None and self._session.ended_s is not None:
+            self._failures.add(self._session.ended_s, self._session.fault)
+            self._retire()
+        wait_s = self._failures.wait_s(loop.time())
+        await asyncio.sleep(min(wait_s, self.spec.start_timeout_s * BACKOFF_SHARE))
         if self._era is not Era.HANDSHAKE:
             session = await self._spawn()
             try:
-                patience_s = self.spec.start_timeout_s * (1 - HANDSHAKE_RESERVE)
+                patience_s = (deadline - loop.time()) * (1 - HANDSHAKE_RESERVE)
                 self._era = await session.negotiate(self.spec.probe_timeout_s, patience_s)
             except McpError:
                 if self._era is Era.MODERN:
@@ -165,7 +208,9 @@ class McpClient:
         try:
             await session.initialize(deadline - loop.time())
         except McpError as error:
-            raise self._not_started(error) from error
+            fault = self._not_started(error)
+            self._failures.add(loop.time(), fault)
+            raise fault from error
         self._era = Era.HANDSHAKE
         return session
 
@@ -202,6 +247,46 @@ class McpClient:
         ending.add_done_callback(self._endings.discard)
 
 
+class _Failures:
+    """The recent failures of one server, and what they mean for the next start."""
+
+    def __init__(self, spec: McpServerSpec) -> None:
+        self._spec = spec
+        self._times_s: list[float] = []
+        self._shunned_until_s = 0.0
+        self._last: McpError | None = None
+
+    def add(self, when_s: float, fault: McpError | None) -> None:
+        """Note that the server died or didn't start, and why."""
+        self._last = fault
+        recent = [time_s for time_s in self._times_s if when_s - time_s < FAILURES_WINDOW_S]
+        self._times_s = [*recent, when_s]
+        if len(self._times_s) >= self._spec.restarts_max:
+            self._times_s.clear()
+            self._shunned_until_s = when_s + self._spec.unavailable_s
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long to wait before the next start.
+
+        Raises:
+            McpUnavailable: it failed too often; nothing is to be started now.
+        """
+        spec = self._spec
+        if now_s < self._shunned_until_s:
+            why = f" The last time {self._last.problem}" if self._last else ""
+            problem = (
+                f"it failed {spec.restarts_max} times within {FAILURES_WINDOW_S:g} s and is left "
+                f"alone: try again in {math.ceil(self._shunned_until_s - now_s)} s.{why}"
+            )
+            raise McpUnavailable(spec.name, problem, self._last.stderr if self._last else "")
+        if not self._times_s:
+            return 0.0
+        pause_s = spec.backoff_s
+        for _ in self._times_s[1:]:
+            pause_s = min(2 * pause_s, spec.backoff_max_s)
+        return max(self._times_s[-1] + pause_s - now_s, 0.0)
+
+
 def _is_tool(entry: object) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("name"), str)
 
@@ -216,3 +301,31 @@ def _checked(answer: McpAnswer, server: str) -> dict[str, Any]:
     else:
         return result
     raise McpProtocolError(server, problem, "", answer.bytes_out, answer.bytes_in)
+
+
+def _wants_input(answer: McpAnswer) -> bool:
+    result = answer.result
+    return isinstance(result, dict) and result.get("resultType") == "input_required"
+
+
+def _inputs(result: dict[str, Any], spec: McpServerSpec) -> dict[str, Any]:
+    """Return what the repeated call carries: refusals where the protocol has one, and the state.
+
+    There is none for sampling: such a call can only fail.
+    """
+    requests, state = result.get("inputRequests"), result.get("requestState")
+    is_sound = isinstance(requests, dict | None) and isinstance(state, str | None)
+    if not is_sound or (not requests and state is None):
+        raise McpProtocolError(spec.name, "it asks for more input without saying which.")
+    answers: dict[str, Any] = {}
+    for name, request in (requests or {}).items():
+        method = request.get("method") if isinstance(request, dict) else None
+        if method == "elicitation/create":
+            answers[name] = {"action": "decline"}
+        elif method == "roots/list":
+            answers[name] = {"roots": [{"uri": uri} for uri in spec.roots]}
+        else:
+            problem = f"it asks for {method!r}, which this client can neither give nor decline."
+            raise McpProtocolError(spec.name, problem)
+    inputs: dict[str, Any] = {"inputResponses": answers} if answers else {}
+    return inputs if state is None else {**inputs, "requestState": state}

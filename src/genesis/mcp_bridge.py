@@ -1,12 +1,13 @@
 """Owns the bridge: a tool server as a genesis artifact. The one place that joins a handler to a process.
 
-A subclass says only what differs: its name and what it is for. The artifact begins with one
-method, ``list_tools``; what it discovers becomes methods of the artifact. The process is started
-by the first effect and ends with the run.
+A subclass says only what differs: its name and what it is for; ``bridge_named`` makes one for any
+other server. The artifact begins with one method, ``list_tools``; what it discovers becomes methods
+of the artifact. The process is started by the first effect and ends with the run.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, ClassVar
 
@@ -40,6 +41,7 @@ from ..world import (
 )
 
 LIST_TOOLS = "list_tools"
+ID_PREFIX = "genesis_"
 _DETAIL_CHARS_MAX = 400
 _DESCRIPTION_CHARS_MAX = 1_000
 _TOOL_NAME_CHARS_MAX = 64
@@ -121,6 +123,44 @@ class GenesisMcpBridge:
             return Effect(cls.id, {"tool": tool.name, "args": args})
 
         return Method(tool, ask, effect=True)
+
+
+class UnavailableServer:
+    """Stands in for a bridge whose server cannot be started: every effect fails with one sentence.
+
+    Args:
+        reason: how to make the server available.
+    """
+
+    patience_s = 0.0
+
+    def __init__(self, reason: str) -> None:
+        self._result = EffectResult(None, Code.TOOL_UNAVAILABLE, reason[:_DETAIL_CHARS_MAX])
+
+    async def perform(self, request: EffectRequest) -> EffectResult:
+        """Tell how to make the server available."""
+        return self._result
+
+    async def close(self) -> None:
+        """Nothing was started."""
+
+
+def artifact_of(server: str) -> str:
+    """The id of the artifact that a server, by its name in the configuration, becomes."""
+    return f"{ID_PREFIX}{server.replace('-', '_')}"
+
+
+def bridge_named(server: str) -> type[GenesisMcpBridge]:
+    """A bridge to a server that has no class of its own.
+
+    All that goes into the log follows from the artifact's id, so a run can be proved without its
+    configuration.
+    """
+    id = artifact_of(server)
+    stem = id.removeprefix(ID_PREFIX)
+    class_name = "Genesis" + "".join(map(str.capitalize, re.findall("[a-z0-9]+", stem)))
+    fields = {"id": id, "name": server, "purpose": f"The tools of the server {stem}"}
+    return type(class_name, (GenesisMcpBridge,), fields)
 
 
 def _discovered(context: Context, payload: Any, result: EffectResult) -> Done | Failed:

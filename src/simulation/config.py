@@ -211,11 +211,13 @@ class ServerSettings(ServerDefaults):
     args: Texts = Field(
         default=(),
         description="Its arguments; one with `{roots}` stands once for every root of the scenario, "
-        "`{site_proxy}` for the proxy through which its site is reached.",
+        "`{site_proxy}` for the proxy through which its site is reached, `{run}` for the run's "
+        "folder.",
     )
     env: Mapping[str, str] = Field(
         default={},
-        description="Variables added to its environment; `${NAME}` is taken from our own.",
+        description="Variables added to its environment; `${NAME}` is taken from our own, and "
+        "without it the server is unavailable.",
         json_schema_extra={"names": ["variable"]},
     )
 
@@ -225,7 +227,7 @@ class McpSettings(Model):
 
     defaults: ServerDefaults = Field(description="What holds for a server that says nothing else.")
     servers: Mapping[str, ServerSettings] = Field(
-        description="Servers by name; `fetch` is the artifact `genesis_fetch`.",
+        description="Servers by name, which is an id; `my-tools` is the artifact `genesis_my_tools`.",
         json_schema_extra={"names": ["server"]},
     )
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from ..genesis import EVENT_LOG, HANDBOOK, LEDGER, RIGHTS_REGISTRY, STORE
 from ..genesis.fetch import GenesisFetch
 from ..genesis.filesystem import GenesisFilesystem
-from ..genesis.mcp_bridge import GenesisMcpBridge
+from ..genesis.mcp_bridge import ID_PREFIX, GenesisMcpBridge, bridge_named
+from ..genesis.servers import (
+    GenesisContext7,
+    GenesisGithub,
+    GenesisPlaywright,
+    GenesisPuppeteer,
+    GenesisSequentialThinking,
+    GenesisSqlite,
+    GenesisWebSearch,
+)
 from ..world import (
     NO_RECORD,
     RECORDS,
@@ -19,21 +28,32 @@ from ..world import (
 )
 
 BRIDGES: dict[str, type[GenesisMcpBridge]] = {
-    bridge.name: bridge for bridge in (GenesisFilesystem, GenesisFetch)
-}
-"""By the name of the server in the configuration."""
-
-NATIVES: dict[str, Native] = {
-    native.id: native
-    for native in (
-        *(LEDGER, RIGHTS_REGISTRY, STORE, EVENT_LOG, HANDBOOK),
-        *(bridge.native() for bridge in BRIDGES.values()),
+    bridge.name: bridge
+    for bridge in (
+        *(GenesisFilesystem, GenesisFetch, GenesisWebSearch, GenesisGithub, GenesisSqlite),
+        *(GenesisContext7, GenesisPuppeteer, GenesisPlaywright, GenesisSequentialThinking),
     )
 }
+"""Those with a class of their own, by the name of the server in the configuration."""
+
+BUILT_IN: dict[str, Native] = {
+    native.id: native for native in (LEDGER, RIGHTS_REGISTRY, STORE, EVENT_LOG, HANDBOOK)
+}
+"""What is there in every world."""
+
+NATIVES: dict[str, Native] = BUILT_IN | {
+    bridge.id: bridge.native() for bridge in (GenesisFilesystem, GenesisFetch)
+}
+"""What is there where the configuration says nothing else."""
 
 
 class UnknownNative(Fault):
     """A run has a genesis artifact of its own that was not passed in."""
+
+
+def bridge_of(server: str) -> type[GenesisMcpBridge]:
+    """The bridge to a server, by its name in the configuration; any name has one."""
+    return BRIDGES.get(server) or bridge_named(server)
 
 
 def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
@@ -51,12 +71,21 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
         raise LogFault("record 0 was changed: its hash does not fit", 0)
     begin_of(first)
     known = NATIVES | others
-    ids = [
-        fact.id
-        for fact in RECORDS.decode(first[2]).facts
-        if isinstance(fact, ArtifactWritten) and fact.type == "genesis"
-    ]
-    for id in ids:
-        if id not in known:
-            raise UnknownNative(f"the run has {id}, which this program does not know: pass it in")
-    return {id: known[id] for id in ids}
+    natives: dict[str, Native] = {}
+    for fact in RECORDS.decode(first[2]).facts:
+        if isinstance(fact, ArtifactWritten) and fact.type == "genesis":
+            native = known.get(fact.id) or _bridge_as(fact)
+            if native is None:
+                raise UnknownNative(
+                    f"the run has {fact.id}, which this program does not know: pass it in"
+                )
+            natives[fact.id] = native
+    return natives
+
+
+def _bridge_as(fact: ArtifactWritten) -> Native | None:
+    """The bridge to a server, if the artifact began as exactly what that would be."""
+    native = bridge_of(fact.id.removeprefix(ID_PREFIX)).native()
+    interface = tuple(method.tool for method in native.methods.values())
+    began = (fact.id, fact.description, fact.interface)
+    return native if began == (native.id, native.description, interface) else None

@@ -37,7 +37,7 @@ from ..world import (
 from .arguments import refuse_end, refuse_start
 from .config import Config
 from .minds import MindFactory, refuse_minds
-from .natives import BRIDGES, NATIVES, natives_of
+from .natives import BUILT_IN, bridge_of, natives_of
 from .run import Run
 from .runs import SETTINGS_FILE, STORE_FILE, discard_run, find_run, make_run
 from .scenario import Scenario, configure, load_scenario, scale_agents, world_config
@@ -185,9 +185,8 @@ def _begin(
         path.write_bytes(msgspec.json.format(msgspec.json.encode(saved)))
     except OSError as error:
         raise Fault(f"{path} cannot be written: {error.strerror or error}") from None
-    enabled = {BRIDGES[n].id for n, s in config.genesis.mcp.servers.items() if s.enabled}
-    offered = {bridge.id for bridge in BRIDGES.values()}
-    natives = {id: n for id, n in NATIVES.items() if id in enabled or id not in offered}
+    bridges = (bridge_of(n) for n, s in config.genesis.mcp.servers.items() if s.enabled)
+    natives = BUILT_IN | {bridge.id: bridge.native() for bridge in bridges}
     natives |= {native.id: native for native in extras.natives}
     store = SqliteEventLog.create(folder / STORE_FILE)
     with ExitStack() as stack:

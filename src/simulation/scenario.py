@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, PrivateAttr, field_validator
 
+from ..genesis.mcp_bridge import ID_PREFIX, artifact_of
 from ..world import (
     CONTRACTS,
     GENESIS,
@@ -40,11 +41,12 @@ from .config import (
     costs_of,
     load_config,
 )
-from .natives import BRIDGES
+from .natives import BRIDGES, BUILT_IN
 from .settings import Fault, Settings, nearest, refuse, shown, validated
 from .settings_file import read_settings
 
 AGENTS_MAX: Final = 1_000_000
+SERVERS: Final = ("genesis", "mcp", "servers")
 ID_GRAMMAR: Final = "an id is a lower-case letter, then lower-case letters, digits, '_', '-' or '.'"
 
 
@@ -201,7 +203,7 @@ def configure(
 
     Raises:
         ConfigurationFault: as `load_config`; also for a quota of an unknown resource, and for a
-            tool server that there is no bridge for.
+            tool server whose name makes no artifact.
     """
     settings = scenario.settings.part("config")
     if settings.values != scenario.config:
@@ -211,8 +213,9 @@ def configure(
         written = written.under(read_settings(path))
     if overrides is not None:
         written = written.under(Settings.given(overrides, "the overrides"))
-    refuse(written, _unknown_servers(written))  # first: a misspelt one lacks its command too
+    refuse(written, _incomplete_servers(written))  # first: it is most likely a misspelt name
     config = load_config(path, overrides, settings)
+    refuse(written, _unusable_servers(config))
     refuse(_origin(scenario), _unknown_resources(scenario, config.world.resources))
     return config
 
@@ -346,14 +349,27 @@ def _unknown_resources(scenario: Scenario, resources: Collection[str]) -> Iterat
                     yield where, f"there is no resource {name!r}{nearest(name, resources)}"
 
 
-def _unknown_servers(settings: Settings) -> Iterator[Fault]:
-    where = ("genesis", "mcp", "servers")
-    for name in settings.part(*where).values:
-        if name not in BRIDGES:
+def _incomplete_servers(settings: Settings) -> Iterator[Fault]:
+    for name, server in settings.part(*SERVERS).values.items():
+        if name not in BRIDGES and isinstance(server, Mapping) and "command" not in server:
             yield (
-                (*where, name),
-                f"there is no bridge for a server {name!r}{nearest(name, BRIDGES)}",
+                (*SERVERS, name),
+                f"a server {name!r} needs a command{nearest(name, BRIDGES)}",
             )
+
+
+def _unusable_servers(config: Config) -> Iterator[Fault]:
+    """Yield the servers whose name makes the id of something else, and of those enabled, no id."""
+    taken = dict.fromkeys(BUILT_IN, "a part of every world")
+    chars_max = config.world.limits.id_chars_max
+    for name, server in config.genesis.mcp.servers.items():
+        id = artifact_of(name)
+        if id in taken:
+            yield (*SERVERS, name), f"it would be {id}, and that is {taken[id]}"
+        elif server.enabled and not (is_id(name, chars_max) and is_id(id, chars_max)):
+            told = f"{name!r} makes no id: {ID_GRAMMAR}, of {chars_max} characters at most"
+            yield (*SERVERS, name), f"{told} with {ID_PREFIX!r} before it"
+        taken[id] = f"the server {name!r}"
 
 
 def _contradictions(scenario: Scenario, id_chars_max: int) -> Iterator[Fault]:

@@ -18,9 +18,9 @@ from ..adapters.performer import Performer, Recorded
 from ..adapters.site import Site
 from ..agents.loop import Budget, Loop
 from ..agents.mind import Mind
+from ..genesis.mcp_bridge import UnavailableServer
 from ..world import (
     Code,
-    ConfigurationFault,
     EffectResult,
     Envelope,
     Malformed,
@@ -34,7 +34,7 @@ from ..world import (
 from .config import Config, ServerSettings
 from .driver import Drive, Driver
 from .minds import MindFactory, mind_of
-from .natives import BRIDGES
+from .natives import bridge_of
 from .runs import STORE_FILE
 from .scenario import Scenario
 
@@ -143,9 +143,17 @@ class Session:
             proxy_url = site.proxy_url
         performers: dict[str, Performer] = {}
         for name, server in self.config.genesis.mcp.servers.items():
-            if server.enabled and BRIDGES[name].id in self.world.natives:
-                spec = _spec_of(name, server, self.scenario.roots, proxy_url)
-                performers[BRIDGES[name].id] = BRIDGES[name](spec)
+            bridge = bridge_of(name)
+            if not server.enabled or bridge.id not in self.world.natives:
+                continue
+            if missing := _missing_variables(server):
+                performers[bridge.id] = UnavailableServer(
+                    f"{name}: its server needs {', '.join(missing)} in the environment: "
+                    "set that, then run or resume again"
+                )
+            else:
+                spec = _spec_of(name, server, self.scenario.roots, proxy_url, self.folder)
+                performers[bridge.id] = bridge(spec)
         performers |= self.extras.performers
         for performer in performers.values():
             stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
@@ -223,8 +231,14 @@ def _closed(performer: Performer, timeout_s: float) -> Callable[[], Awaitable[No
     return close
 
 
+def _missing_variables(server: ServerSettings) -> list[str]:
+    """The variables that a server takes from our environment and that are not there."""
+    named = {name for text in server.env.values() for name in _VARIABLE.findall(text)}
+    return sorted(named - os.environ.keys())
+
+
 def _spec_of(
-    name: str, server: ServerSettings, roots: tuple[Path, ...], proxy_url: str
+    name: str, server: ServerSettings, roots: tuple[Path, ...], proxy_url: str, folder: Path
 ) -> McpServerSpec:
     """How a server is started: placeholders filled, variables taken from our environment."""
     args: list[str] = []
@@ -232,21 +246,16 @@ def _spec_of(
         if "{roots}" in arg:
             args += [arg.replace("{roots}", str(root)) for root in roots]
         else:
-            args.append(arg.replace("{site_proxy}", proxy_url))
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise ConfigurationFault(
-                f"genesis.mcp.servers.{name}.env needs the variable {match[1]}: set it, "
-                f"or set genesis.mcp.servers.{name}.enabled to false"
-            )
-        return os.environ[match[1]]
-
+            here = arg.replace("{run}", str(folder.absolute()))
+            args.append(here.replace("{site_proxy}", proxy_url))
     return McpServerSpec(
         name,
         server.command,
         tuple(args),
-        {key: _VARIABLE.sub(value, text) for key, text in server.env.items()},
+        {
+            key: _VARIABLE.sub(lambda match: os.environ[match[1]], text)
+            for key, text in server.env.items()
+        },
         start_timeout_s=server.start_timeout_s,
         call_timeout_s=server.call_timeout_s,
         line_bytes_max=server.answer_bytes_max,

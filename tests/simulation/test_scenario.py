@@ -230,14 +230,14 @@ def test_a_fault_is_told_with_its_line(scenario_file, old, new, said):
     assert fault.startswith(f"market.yaml, {said}")
 
 
-@pytest.mark.parametrize("entry", ["{enabled: false}", "{command: x}"])
-def test_an_unknown_tool_server_is_told_with_its_line_and_the_nearest(
+@pytest.mark.parametrize("entry", ["{enabled: false}", "{args: [x]}"])
+def test_a_tool_server_without_a_command_is_told_with_its_line_and_the_nearest(
     scenario_file, tmp_path, entry
 ):
     servers = f"genesis:\n  mcp:\n    servers:\n      fecth: {entry}\n"
     path = tmp_path / "own.yaml"
     path.write_text(servers)
-    told = "there is no bridge for a server 'fecth'; the nearest known one is 'fetch'."
+    told = "a server 'fecth' needs a command; the nearest known one is 'fetch'."
     plain = load_scenario(scenario_file(MARKET))
     with pytest.raises(ConfigurationFault) as in_file:
         configure(plain, path)

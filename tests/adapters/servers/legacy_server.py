@@ -46,6 +46,7 @@ class Server:
     def __init__(self) -> None:
         self.log: list[dict[str, object]] = []  # what the client sent that isn't a request
         self.late: list[int] = []
+        self.progress_token: object = None  # of the call that came last
 
     def call(self, request_id: int, name: str, arguments: dict[str, object]) -> None:
         method = getattr(self, f"tool_{name}", None)
@@ -136,6 +137,28 @@ class Server:
         """Ask the client something first; its answer becomes ours (see `hear`)."""
         send({"id": f"for {request_id}", "method": method, "params": {}})
 
+    def tool_works(
+        self, request_id: int, reports: int, every_s: float, token: object = None
+    ) -> object:
+        """Report progress, under this call's token unless told otherwise."""
+        for number in range(reports):
+            time.sleep(every_s)
+            params = {
+                "progressToken": self.progress_token if token is None else token,
+                "progress": number,
+            }
+            send({"method": "notifications/progress", "params": params})
+        time.sleep(every_s)
+        return text("done")
+
+    def tool_notices(self, request_id: int, method: str, params: object, count: int) -> object:
+        note = {"jsonrpc": "2.0", "method": f"notifications/{method}", "params": params}
+        line = json.dumps(note).encode() + b"\n"
+        for _ in range(count // 1000):
+            send_bytes(line * 1000)
+        send_bytes(line * (count % 1000))
+        return text("notified")
+
     def tool_flood(self, request_id: int, count: int) -> object:
         line = b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"flood"}}\n'
         for _ in range(count // 1000):
@@ -181,6 +204,7 @@ class Server:
             elif method == "tools/list":
                 send({"id": request_id, "result": tools_page(params.get("cursor"))})
             elif method == "tools/call":
+                self.progress_token = params.get("_meta", {}).get("progressToken")
                 self.call(request_id, params["name"], params["arguments"])
             else:
                 send({"id": request_id, "error": {"code": -32601, "message": f"no {method}"}})
