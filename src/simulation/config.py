@@ -195,10 +195,21 @@ class ServerDefaults(Model):
         description="Real time until a server is ready, its download included."
     )
     call_timeout_s: Seconds = Field(description="Real time that one call of a tool has.")
+    call_timeout_max_s: Seconds = Field(
+        description="Real time that a call has in all when the server reports progress."
+    )
     answer_bytes_max: Positive = Field(description="Largest answer that is read from a server.")
     grace_s: Seconds = Field(
         description="Real time to end by itself after its input ends, and again after SIGTERM."
     )
+    backoff_s: Seconds = Field(
+        description="Real time before a server that died is started again; it doubles."
+    )
+    backoff_max_s: Seconds = Field(description="Longest real time before such a start.")
+    restarts_max: Positive = Field(
+        description="Failures within a minute after which a server is left alone for a while."
+    )
+    unavailable_s: Seconds = Field(description="Real time for which it is left alone.")
 
 
 class ServerSettings(ServerDefaults):

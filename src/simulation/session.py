@@ -260,4 +260,9 @@ def _spec_of(
         call_timeout_s=server.call_timeout_s,
         line_bytes_max=server.answer_bytes_max,
         grace_s=server.grace_s,
+        call_timeout_max_s=server.call_timeout_max_s,
+        backoff_s=server.backoff_s,
+        backoff_max_s=server.backoff_max_s,
+        restarts_max=server.restarts_max,
+        unavailable_s=server.unavailable_s,
     )

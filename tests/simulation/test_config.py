@@ -148,7 +148,8 @@ def test_a_configuration_can_not_be_changed():
         (
             "genesis:\n  mcp:\n    servers:\n      fetch:\n        qqqqq: 3\n",
             "line 5: genesis.mcp.servers.fetch.qqqqq: unknown key 'qqqqq'; known are "
-            "answer_bytes_max, args, call_timeout_s, command, enabled, env, grace_s, start_timeout_s.",
+            "answer_bytes_max, args, backoff_max_s, backoff_s, call_timeout_max_s, call_timeout_s, command, "
+            "enabled, env, grace_s, restarts_max, start_timeout_s, unavailable_s.",
         ),
     ],
 )
