@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from .mcp_session import McpCrashed, McpSession, McpUnavailable
+from .sandbox import Sandbox
 
 STDERR_BYTES_KEPT: Final = 4096
 READ_BYTES: Final = 262_144
@@ -64,7 +65,8 @@ class McpServerSpec:
     A server that died, or didn't start, is started again `backoff_s` later, and twice as late
     after each further failure within a minute, up to `backoff_max_s` (and never later than leaves
     it most of `start_timeout_s`). After `restarts_max` such failures it is unavailable for
-    `unavailable_s`.
+    `unavailable_s`. `processes` of it may run side by side (`mcp_pool`); one without a call for
+    `idle_stop_s` is stopped, and started again when it is needed; None never stops it.
     """
 
     name: str
@@ -83,6 +85,9 @@ class McpServerSpec:
     backoff_max_s: float = 10.0
     restarts_max: int = 5
     unavailable_s: float = 30.0
+    sandbox: Sandbox = Sandbox()
+    processes: int = 1
+    idle_stop_s: float | None = None
 
 
 def child_environment(ours: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
