@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from .mcp_session import McpCrashed, McpSession, McpUnavailable
-from .sandbox import Sandbox
+from .sandbox import UNCONTAINED, Sandbox
 
 STDERR_BYTES_KEPT: Final = 4096
 READ_BYTES: Final = 262_144
@@ -85,7 +85,7 @@ class McpServerSpec:
     backoff_max_s: float = 10.0
     restarts_max: int = 5
     unavailable_s: float = 30.0
-    sandbox: Sandbox = Sandbox()
+    sandbox: Sandbox = UNCONTAINED
     processes: int = 1
     idle_stop_s: float | None = None
 

@@ -35,3 +35,7 @@ class Sandbox:
     memory_bytes_max: int = 536_870_912
     processes_max: int = 64
     disk_bytes_max: int = 1_073_741_824
+
+
+UNCONTAINED = Sandbox()
+"""Our own rights: for servers that the caller wrote itself."""
