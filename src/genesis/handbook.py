@@ -120,6 +120,10 @@ CODES: Mapping[Code, tuple[str, str]] = {
         "the world stopped before the tool answered",
         "see whether it happened, then ask again",
     ),
+    Code.TOOL_REFUSED: (
+        "the call was stopped before the tool saw it: its server changed, or a rule forbids it",
+        "do what the sentence says, or use another tool",
+    ),
 }
 """Every code: what it means, and what to do next."""
 

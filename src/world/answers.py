@@ -55,6 +55,7 @@ class Code(IntEnum):
     TOOL_CRASHED = 122
     EFFECT_TIMEOUT = 123
     EFFECT_INTERRUPTED = 124
+    TOOL_REFUSED = 125
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=0):

@@ -100,6 +100,8 @@ class WorldConfig(msgspec.Struct, frozen=True):
         call_back_compute: charged for each call back of agent-written code, besides the action's cost.
         refunded: names of the failure codes of effects whose held quota is given back.
         pace_us: the time between two steps of a loop.
+        artifact_quotas: what all callers together may use of an artifact whose methods have
+            effects, by artifact and resource; counted when an effect is asked for.
     """
 
     seed: int = 0
@@ -119,3 +121,4 @@ class WorldConfig(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     principals: tuple[PrincipalSpec, ...] = ()
     artifacts: tuple[ArtifactSpec, ...] = ()
+    artifact_quotas: dict[str, dict[str, int]] = {}

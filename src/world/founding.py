@@ -58,6 +58,8 @@ def found(
                 0,
             )
         )
+        for resource, limit in config.artifact_quotas.get(id, {}).items():
+            note(LimitSet(id, resource, limit))
     for spec in config.principals:
         _principal(note, log, config, spec)
     for artifact in config.artifacts:
@@ -139,6 +141,12 @@ def _faults(config: WorldConfig, natives: Mapping[str, Native]) -> Iterator[str]
         if name not in Code.__members__:
             yield f"refunded: {name!r} is no code of a failure"
     yield from _cost_faults(config, kinds)
+    for id, quotas in config.artifact_quotas.items():
+        if id not in natives:
+            yield f"artifact_quotas: there is no genesis artifact {id!r}"
+        for name, limit in quotas.items():
+            if name not in kinds or kinds[name] == "allocatable" or not 0 < limit <= QUOTA_MAX:
+                yield f"artifact_quotas: {id}: {name}: {limit} is no limit of a resource"
     seen = {GENESIS, *natives}
     for id in (*(p.id for p in config.principals), *(a.id for a in config.artifacts)):
         if not is_id(id, config.limits.id_chars_max):

@@ -19,7 +19,7 @@ from .changes import CODE, Changes, denied
 from .config import Cost, WorldConfig
 from .contracts import INVOKE, check
 from .door import normal
-from .facts import EffectRequested, ParkedFrame, ResourceHeld, ScripHeld
+from .facts import EffectRequested, ParkedFrame, ResourceHeld, ResourceUsed, ScripHeld
 from .faults import NativeFault
 from .frames import Frames
 from .natives import Context, Effect, Method, Native
@@ -29,15 +29,25 @@ from .transaction import Price, Transaction
 
 
 class Invocable:
-    """A method of an artifact, ready to be invoked; ``method`` is None for agent-written code."""
+    """A method of an artifact, ready to be invoked; ``method`` is None for agent-written code.
 
-    __slots__ = ("is_valid", "method", "price", "validator")
+    ``limited`` is the part of its cost that the artifact's own quotas bound.
+    """
 
-    def __init__(self, method: Method | None, validator: Validator, price: Price) -> None:
+    __slots__ = ("is_valid", "limited", "method", "price", "validator")
+
+    def __init__(
+        self,
+        method: Method | None,
+        validator: Validator,
+        price: Price,
+        limits: Mapping[str, int],
+    ) -> None:
         self.method = method
         self.validator = validator
         self.is_valid = validator.is_valid
         self.price = price
+        self.limited = tuple((name, n) for name, n in price.amounts.items() if name in limits)
 
 
 class Invocations:
@@ -99,11 +109,12 @@ class Invocations:
         if compiled is not None and compiled[0] is artifact.interface:
             return compiled[1]
         methods: dict[str, Invocable] = {}
+        limits = self._config.artifact_quotas.get(artifact.id, {})
         for tool in artifact.interface if artifact.can_execute else ():
             method = None if artifact.type == CODE else self._native(artifact.id, tool)
             validator = Validator(tool.input_schema, self._config.limits)
             price = Price(self.cost(artifact.id, tool.name))
-            methods[tool.name] = Invocable(method, validator, price)
+            methods[tool.name] = Invocable(method, validator, price, limits)
         self._compiled[artifact.id] = (artifact.interface, methods)
         return methods
 
@@ -183,15 +194,20 @@ class Invocations:
         tx, state, context = self._tx, self._tx.state, self.context
         method = invocable.method
         assert method is not None
+        if invocable.limited and (no := self._over_limit(artifact.id, invocable)) is not None:
+            return no
         context.caller, context.payer, context.artifact = caller, tx.payer, artifact.id
         mark = tx.mark()
         effect = method.handler(context, action.args)
-        if isinstance(effect, Failed):
+        if isinstance(effect, Failed | Refused):
             tx.rollback(mark)
-            tx.charge(invocable.price)
+            if isinstance(effect, Failed):
+                tx.charge(invocable.price)
             return effect
         if not isinstance(effect, Effect):
-            raise _no_answer(effect, action.id, action.method, "an Effect or Failed")
+            raise _no_answer(effect, action.id, action.method, "an Effect, Failed or Refused")
+        for name, amount in invocable.limited:
+            tx.note(ResourceUsed(artifact.id, name, amount))
         price, cost = invocable.price, invocable.price.cost
         resource_hold = price_hold = frame_hold = 0
         if price.amounts:
@@ -230,6 +246,18 @@ class Invocations:
         tx.note(request)
         tx.requests.append(request)
         return Waiting(id)
+
+    def _over_limit(self, id: str, invocable: Invocable) -> Refused | None:
+        """The refusal where all callers together used up what an artifact may be used."""
+        state = self._tx.state
+        for name, amount in invocable.limited:
+            left = max(0, state.resources.remaining(id, name, state.now_us))
+            if amount > left:
+                wait = state.resources.time_until(id, name, amount, state.now_us)
+                advice = "it is used up" if wait is None else f"wait {wait / 1e6:g} s"
+                detail = f"it takes {amount} {name} and {id} has {left} left for everybody: {advice}"
+                return Refused(Code.QUOTA_EXCEEDED, detail, wait)
+        return None
 
     def settled(self, effect: EffectRequested, result: EffectResult) -> Answer:
         """The answer to an effect itself, by its method; pays or voids its price."""

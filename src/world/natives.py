@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from .actions import Contract, Tool
-from .answers import Code, Done, EffectResult, Failed
+from .answers import Code, Done, EffectResult, Failed, Refused
 from .artifact import ID_GRAMMAR, Artifact, is_id
 from .config import QUOTA_MAX, STORED_BYTES, Cost, WorldConfig
 from .facts import (
@@ -40,7 +40,8 @@ class Effect(msgspec.Struct, frozen=True):
     payload: Any
 
 
-Handler = Callable[["Context", dict[str, Any]], "Done | Failed | Effect"]
+Handler = Callable[["Context", dict[str, Any]], "Done | Failed | Refused | Effect"]
+"""(context, arguments) → the answer, or the effect; only a method with an effect may refuse."""
 SettledHandler = Callable[["Context", Any, EffectResult], Done | Failed]
 """(context, payload of the request, result) → the answer; called for results without an error."""
 

@@ -27,6 +27,7 @@ _CLOSES = (
 _PREFIXES = ("#/$defs/", "#/definitions/")
 _ARGUMENTS = "the arguments"
 _ERRORS_MAX = 3
+_OPTIONS_CHARS_MAX = 200
 
 
 class SchemaError(ValueError):
@@ -113,5 +114,8 @@ def _sentence(error: jsonschema_rs.ValidationError) -> str:
     if name == "type":
         wanted = " or ".join(sorted(getattr(kind, "types")))  # noqa: B009
         return f"{where} must be of type {wanted}"
+    if name == "enum":
+        options = getattr(kind, "options")  # noqa: B009
+        return f"{where} must be one of {', '.join(map(repr, options))[:_OPTIONS_CHARS_MAX]}"
     limit = getattr(kind, "limit", None)
     return f"{where} breaks {name}" + ("" if limit is None else f" {limit}")

@@ -176,6 +176,11 @@ def _decline(ctx: Context, args: dict[str, Any]) -> Failed:
     return Failed(Code.AMOUNT_INVALID, "it declines")
 
 
+def _turn_down(ctx: Context, args: dict[str, Any]) -> Refused:
+    assert ctx.transfer("bob", 1) is None
+    return Refused(Code.ARGUMENTS_INVALID, "ask for something else")
+
+
 def _shout(ctx: Context, payload: Any, result: EffectResult) -> Done | Failed:
     if result.value == "fail":
         assert ctx.transfer("bob", 1) is None
@@ -220,6 +225,7 @@ def natives() -> dict[str, Native]:
         effect("ask", _ask),
         effect("shout", _ask, _shout),
         effect("decline", _decline),
+        effect("turn_down", _turn_down),
         effect("learn", _ask, _learn),
         effect("free", _ask),
         effect("cheap", _ask),

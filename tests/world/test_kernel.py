@@ -385,6 +385,7 @@ def test_a_result_that_cannot_be_kept_is_a_failure(lab: Lab, result, code):
         Code.TOOL_CRASHED,
         Code.EFFECT_TIMEOUT,
         Code.EFFECT_INTERRUPTED,
+        Code.TOOL_REFUSED,
     ],
 )
 def test_a_failure_of_the_outside_is_the_answer(lab: Lab, code: Code):

@@ -6,6 +6,12 @@ LIMITS = Limits()
 NAME = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
 
+def test_a_value_that_is_not_among_those_there_are_is_told_which_there_are():
+    validator = Validator({"properties": {"method": {"enum": ["GET", "HEAD"]}}}, LIMITS)
+
+    assert validator.explain({"method": "POST"}) == "method must be one of 'GET', 'HEAD'"
+
+
 def test_undeclared_arguments_are_refused_unless_the_schema_is_open():
     closed = Validator(NAME, LIMITS)
     opened = Validator({**NAME, "additionalProperties": True}, LIMITS)
@@ -24,7 +30,7 @@ def test_undeclared_arguments_are_refused_unless_the_schema_is_open():
         (NAME, {"name": 5}, "name must be of type string"),
         (NAME, {"name": "x", "a": 1, "b": 2}, "the arguments may not have 'a', 'b'"),
         ({"properties": {"n": {"maximum": 3}}}, {"n": 4}, "n breaks maximum 3"),
-        ({"properties": {"n": {"enum": [1]}}}, {"n": 4}, "n breaks enum"),
+        ({"properties": {"n": {"enum": [1]}}}, {"n": 4}, "n must be one of 1"),
         ({"properties": {"n": {"type": ["string", "null"]}}}, {"n": 4}, "type null or string"),
         ({"properties": {"n": {"pattern": "^a+$"}}}, {"n": "b"}, "n breaks pattern"),
         ({"properties": {"n": NAME}}, {"n": {}}, "n lacks 'name'"),
