@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from scripworld.simulation.config import FILLED, INT_MAX, Config
+from scripworld.simulation.config import FILLED, Config
+from scripworld.simulation.config_model import INT_MAX
 from scripworld.simulation.scenario import Scenario
 from scripworld.simulation.settings_file import read_settings
 

@@ -17,7 +17,7 @@ LINES_MAX = 450  # one idea a file; a longer one holds two
 CATCHES_EVERYTHING = {
     "src/interfaces/cli.py": "a user sees a sentence, never a traceback",
     "src/agents/loop.py": "a mind is a stranger's code: it is stopped, and the run goes on",
-    "src/simulation/driver.py": "a performer is a stranger's code: its effect fails, no more",
+    "src/simulation/performing.py": "a performer is a stranger's code: its effect fails, no more",
     "src/simulation/minds.py": "what makes a mind is a stranger's code: a user sees a sentence",
 }
 

@@ -7,6 +7,7 @@ nothing outlives us is `process_guard`'s; when a server is started is `mcp_stdio
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -28,6 +29,7 @@ UNWRITTEN_BYTES_MAX: Final = 1_048_576
 GUARD_KILL_S: Final = 6.0
 """What the guard may need beyond its grace (its own bound for SIGKILL is 5 s)."""
 DRAIN_READS_MAX: Final = 64
+MEBIBYTE: Final = 1_048_576
 EXIT_REPORT_S: Final = 0.25
 """How long, after a server closed a stream, its exit status is waited for."""
 
@@ -46,6 +48,7 @@ ENVIRONMENT_PREFIXES: Final = ("LC_", "NPM_CONFIG_", "npm_config_", "UV_", "PIP_
 
 _WHERE_FROM: Final = {
     "npx": "It comes with Node.js 20 or newer: install that.",
+    "npm": "It comes with Node.js 20 or newer: install that.",
     "node": "It comes with Node.js 20 or newer: install that.",
     "uvx": "It comes with the Python package `uv`: `pip install uv`.",
     "uv": "It comes with the Python package `uv`: `pip install uv`.",
@@ -90,6 +93,21 @@ class McpServerSpec:
     idle_stop_s: float | None = None
 
 
+@dataclass(frozen=True)
+class Launch:
+    """What is executed for a server (`launch.prepare` makes it).
+
+    `argv[0]` is the path of a program. `environment` is all that it gets. `limits` are words for
+    the guard (`process_guard` says which). `temporary` is removed once the server is gone.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: str | None = None
+    limits: tuple[str, ...] = ()
+    temporary: Path | None = None
+
+
 def child_environment(ours: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
     """Return what a server gets of our environment: an allowlist, and what its spec adds.
 
@@ -127,15 +145,16 @@ class ServerProcess:
     with its status and last words. `close` must be awaited in any case.
     """
 
-    def __init__(self, spec: McpServerSpec) -> None:
+    def __init__(self, spec: McpServerSpec, launch: Launch) -> None:
         """Start the process.
 
         Raises:
-            McpUnavailable: the command isn't there or can't be run.
+            McpUnavailable: the command can't be run.
         """
         self.pid: int | None = None
         """The server's process id (not the guard's), once the guard has reported it."""
         self._spec = spec
+        self._temporary = launch.temporary
         self._loop = asyncio.get_running_loop()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._room = asyncio.Event()
@@ -144,25 +163,24 @@ class ServerProcess:
         self._words = b""
         self._reports = b""
         self._session: McpSession | None = None
-        environment = child_environment(os.environ, spec.env)
-        command = find_command(spec, environment)
         self._lifeline, theirs = socket.socketpair()
         guard = [sys.executable, "-I", "-S", _GUARD, str(theirs.fileno()), f"{spec.grace_s:g}"]
         try:
             self._guard = subprocess.Popen(
-                [*guard, "--", command, *spec.args],
+                [*guard, *launch.limits, "--", *launch.argv],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment,
-                cwd=spec.cwd,
+                env=launch.environment,
+                cwd=launch.cwd,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             self._lifeline.close()
-            problem = f"`{command}` could not be started: {error}."
+            self._remove_temporary()
+            problem = f"`{launch.argv[0]}` could not be started: {error}."
             raise McpUnavailable(spec.name, problem) from error
         finally:
             theirs.close()
@@ -265,6 +283,9 @@ class ServerProcess:
             elif what == b"exit":
                 self._drain()
                 self._end(_ending(int(number)))
+            elif what == b"limit":
+                self._drain()
+                self._end(_over_limit(number.decode()))
 
     def _read(self, pipe: IO[bytes]) -> bytes | None:
         """Read what is there: bytes, nothing at the end (the pipe is closed then), None if none."""
@@ -308,10 +329,15 @@ class ServerProcess:
             if not await self._is_gone_within(self._spec.grace_s + GUARD_KILL_S):
                 self._guard.kill()
                 self._on_gone()
+        await asyncio.to_thread(self._remove_temporary)
 
     async def _is_gone_within(self, timeout_s: float) -> bool:
         await asyncio.wait({self._gone}, timeout=timeout_s)
         return self._gone.done()
+
+    def _remove_temporary(self) -> None:
+        if self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _end(self, problem: str) -> None:
         if self._session:
@@ -341,3 +367,13 @@ def _ending(status: int) -> str:
         return f"its process was ended by {signal.Signals(-status).name}."
     except ValueError:
         return f"its process was ended by signal {-status}."
+
+
+def _over_limit(report: str) -> str:
+    """Say in words what the guard reports as `KIND USED ALLOWED`."""
+    kind, used, allowed = report.split()
+    if kind == "processes":
+        return f"it ran {used} processes, more than the {allowed} that it may."
+    what = {"memory": "its processes used", "disk": "its folders hold"}[kind]
+    used_mb, allowed_mb = math.ceil(int(used) / MEBIBYTE), int(allowed) // MEBIBYTE
+    return f"{what} {used_mb} MB, more than the {allowed_mb} MB that they may."

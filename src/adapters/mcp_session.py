@@ -1,114 +1,69 @@
-"""One MCP session with one running server: versions, requests in flight, what the server asks.
+"""One MCP session with one running server: requests in flight, what they use, what it asks.
 
-Owns the meaning of messages from the first to the last: which protocol version is spoken, which
-answer belongs to which request, deadlines, cancellation, and the errors that say whose fault it
-was. It must not know processes, pipes or the file system: bytes leave through a `Link`, and come
-in through `McpSession.feed`.
-
-Two families of versions are spoken (specification 2026-07-28, "Versioning", and 2025-11-25,
-"Lifecycle"): the modern one has no handshake, and every request carries version and capabilities
-in `_meta`; the older ones begin with `initialize`.
+Owns the meaning of messages: which answer belongs to which request, deadlines, cancellation, and
+the errors that say whose fault it was. It must not know processes, pipes or the file system: bytes
+leave through a `Link`, and come in through `McpSession.feed`. How a session is opened is
+`mcp_opening`'s.
 """
 
 import asyncio
-import enum
+import math
+from functools import partial
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from ..world import Fault
 from .jsonrpc import (
     METHOD_NOT_FOUND,
     ErrorResponse,
     JsonRpcCodec,
     Notification,
     Oversize,
+    RequestId,
     Response,
     ServerRequest,
     Unreadable,
 )
+from .mcp_asks import NO_HOST, ROOTS, Asks, Host, McpRefusal
+from .mcp_outcome import (
+    NOTHING_USED,
+    McpAnswer,
+    McpCallError,
+    McpCrashed,
+    McpError,
+    McpProtocolError,
+    McpTimeout,
+    McpTooLarge,
+    McpUnavailable,
+    Usage,
+)
+
+__all__ = [
+    "Link",
+    "McpAnswer",
+    "McpCallError",
+    "McpCrashed",
+    "McpError",
+    "McpProtocolError",
+    "McpSession",
+    "McpTimeout",
+    "McpTooLarge",
+    "McpUnavailable",
+    "Meter",
+    "Usage",
+]
 
 MODERN_VERSION: Final = "2026-07-28"
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-CLIENT_INFO: Final = {"name": "scripworld", "version": "0.1.0"}
+BEAT_S: Final = 0.1
+"""How often, while requests are in flight, what they use is measured."""
 
-_META: Final = "io.modelcontextprotocol/"
-_DISCOVER: Final = "server/discover"
-_INITIALIZE: Final = "initialize"
-_STDERR_LINES_SHOWN: Final = 5
-_STDERR_CHARS_SHOWN: Final = 600
-
-
-class Era(enum.Enum):
-    """The family of protocol versions that a server was found to speak."""
-
-    MODERN = "modern"
-    HANDSHAKE = "handshake"
-
-
-class McpAnswer(msgspec.Struct, frozen=True):
-    """What the server answered, as it sent it, and the sizes of both lines on the wire."""
-
-    result: Any
-    bytes_out: int
-    bytes_in: int
-
-
-class McpError(Fault):
-    """A request to a tool server that brought no result.
-
-    `server` is its name, `problem` the reason, `stderr` the server's last words (at most about
-    4 KB), `bytes_out` and `bytes_in` what the failed request cost on the wire.
-    """
-
-    def __init__(
-        self, server: str, problem: str, stderr: str = "", bytes_out: int = 0, bytes_in: int = 0
-    ) -> None:
-        super().__init__(server, problem)
-        self.server = server
-        self.problem = problem
-        self.stderr = stderr
-        self.bytes_out = bytes_out
-        self.bytes_in = bytes_in
-
-    def __str__(self) -> str:
-        lines = [line.rstrip() for line in self.stderr.splitlines() if line.strip()]
-        words = " | ".join(lines[-_STDERR_LINES_SHOWN:])[-_STDERR_CHARS_SHOWN:]
-        shown = "".join(
-            char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words
-        )
-        return f"{self.server}: {self.problem}" + (f" Its last words: {shown}" if shown else "")
-
-
-class McpUnavailable(McpError):
-    """Nothing was asked: the runtime is missing, the server didn't start, or we had closed it."""
-
-
-class McpTimeout(McpError):
-    """No answer came in time. The request was cancelled; the session goes on."""
-
-
-class McpCrashed(McpError):
-    """The server ended or closed a stream before it answered; what it did is unknown."""
-
-
-class McpProtocolError(McpError):
-    """The server's answer breaks the protocol. The session goes on."""
-
-
-class McpTooLarge(McpError):
-    """The answer is over the bound for one line and was dropped unread. The session goes on."""
-
-
-class McpCallError(McpError):
-    """The server answered with a JSON-RPC error: its `code`, `message` and optional `data`."""
-
-    def __init__(self, server: str, answer: ErrorResponse, bytes_out: int) -> None:
-        problem = f"it answered with error {answer.code}: {answer.message}"
-        super().__init__(server, problem, bytes_out=bytes_out, bytes_in=answer.size_bytes)
-        self.code = answer.code
-        self.message = answer.message
-        self.data = answer.data
+DISCOVER: Final = "server/discover"
+INITIALIZE: Final = "initialize"
+_REFUSED: Final = -1
+"""The specification's code for a refused sampling request."""
+_INTERNAL_ERROR: Final = -32603
 
 
 class Link(Protocol):
@@ -124,6 +79,21 @@ class Link(Protocol):
         """Return when the link is no longer congested, or has ended."""
 
 
+class Meter(Protocol):
+    """What the server's processes use; times are `time.monotonic()`."""
+
+    memory_peak_bytes: int
+
+    def begin(self, now_s: float) -> int:
+        """Note that a request begins; the mark is for `end`."""
+
+    def end(self, mark: int, now_s: float) -> int:
+        """Note that it ended; return its share of the CPU time in µs."""
+
+    def sample(self, now_s: float) -> None:
+        """Look at what is used now."""
+
+
 class _Call(msgspec.Struct, eq=False):
     future: asyncio.Future[McpAnswer]
     method: str
@@ -132,7 +102,8 @@ class _Call(msgspec.Struct, eq=False):
     deadline_s: float
     latest_s: float
     bytes_out: int
-    timer: asyncio.TimerHandle
+    asks: Asks | None
+    mark: int
 
 
 class McpSession:
@@ -143,18 +114,31 @@ class McpSession:
     """
 
     def __init__(
-        self, server: str, link: Link, line_bytes_max: int, roots: tuple[str, ...] = ()
+        self,
+        server: str,
+        link: Link,
+        line_bytes_max: int,
+        roots: tuple[str, ...] = (),
+        host: Host = NO_HOST,
     ) -> None:
-        """Prepare a session; nothing is sent before `negotiate` or `initialize`.
+        """Prepare a session; `mcp_opening` opens it.
 
         Args:
             server: the server's name, for errors.
             link: where bytes go.
             line_bytes_max: the bound for one line from the server, without its newline.
             roots: `file://` URIs that the server may be told; none means that it can't ask.
+            host: what the server may ask for in the middle of a call.
         """
+        self.server = server
         self.protocol_version: str | None = None
         self.server_info: dict[str, Any] = {}
+        self.capabilities: dict[str, Any] = {}
+        """What the server says that it offers; its `instructions` are left alone."""
+        self.offered = {**({"roots": {}} if roots else {}), **host.capabilities()}
+        """What it is told that we offer."""
+        self.meter: Meter | None = None
+        """What measures the requests from now on."""
         self.fault: McpError | None = None
         """Why the session is over, once it is."""
         self.ended_s: float | None = None
@@ -165,15 +149,17 @@ class McpSession:
         """Log messages from the server; they were dropped."""
         self.unanswered = 0
         """Requests of the server that got no answer because it doesn't read them."""
-        self._server = server
         self._link = link
         self._line_bytes_max = line_bytes_max
+        self._host = host
         self._roots = [{"uri": uri} for uri in roots]
-        self._capabilities: dict[str, Any] = {"roots": {}} if roots else {}
         self._codec = JsonRpcCodec(line_bytes_max)
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, _Call] = {}
-        self._meta: dict[str, Any] | None = None
+        self._questions: dict[RequestId, tuple[_Call, asyncio.Task[bytes]]] = {}
+        self._meta: dict[str, Any] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = math.inf
         self.dropped = self._codec.dropped
 
     # Requests.
@@ -184,109 +170,159 @@ class McpSession:
         params: dict[str, Any],
         timeout_s: float,
         timeout_max_s: float | None = None,
+        asks: Asks | None = None,
     ) -> McpAnswer:
-        """Make one request and wait at most `timeout_s` for its answer.
+        """Make one request and wait at most `timeout_s` for its answer; `params` is taken over.
 
         With `timeout_max_s` the server is asked to report progress, and each report starts
-        `timeout_s` anew, until `timeout_max_s` have passed in all. On a timeout, and when the
-        waiting task is cancelled, the server is told with `notifications/cancelled`, and a late
-        answer is dropped.
+        `timeout_s` anew, until `timeout_max_s` have passed in all. So does each answer to a
+        question of the server's; while one is open, only `timeout_max_s` counts. On a timeout, and
+        when the waiting task is cancelled, the server is told with `notifications/cancelled`, and
+        a late answer is dropped.
 
         Raises:
             McpTimeout, McpCrashed, McpProtocolError, McpTooLarge, McpCallError: see there.
-            ValueError, TypeError: `params` can't be said in JSON.
+            ValueError, TypeError: `params`, or what the host answered, can't be said in JSON.
         """
-        if self.fault is None and self._link.is_congested():
+        if self._link.is_congested() and self.fault is None:
             left_s = await self._wait_for_room(method, timeout_s)
             if timeout_max_s is not None:
                 timeout_max_s -= timeout_s - left_s
             timeout_s = left_s
-        future = self._begin(method, params, timeout_s, timeout_max_s)
+        future = self.begin(method, params, timeout_s, timeout_max_s, asks)
         try:
             return await future
         except asyncio.CancelledError:
-            self._give_up(future)
+            self.give_up(future)
             raise
+
+    def adopt(
+        self,
+        version: str,
+        info: dict[str, Any],
+        capabilities: dict[str, Any],
+        meta: dict[str, Any],
+    ) -> None:
+        """Take the session as opened; `meta` goes with each request from now on."""
+        self.protocol_version, self.server_info = version, info
+        self.capabilities, self._meta = capabilities, meta
+
+    def send_off(self, method: str, params: dict[str, Any]) -> None:
+        """Make a request whose answer, if there ever is one, doesn't matter."""
+        self._link.send(self._codec.request(method, {**params, "_meta": self._meta})[1])
 
     def is_over(self) -> bool:
         """Tell whether the server is gone, so that every further request would fail."""
         return self.fault is not None
 
     async def _wait_for_room(self, method: str, timeout_s: float) -> float:
-        begun = self._loop.time()
+        begun_s = monotonic()
         try:
             async with asyncio.timeout(timeout_s):
                 while self._link.is_congested():
                     await self._link.drained()
         except TimeoutError:
             problem = f"{method} could not be sent for {timeout_s:g} s: it doesn't read its input."
-            raise McpTimeout(self._server, problem) from None
-        return timeout_s - (self._loop.time() - begun)
+            usage = Usage(wall_us=_us_since(begun_s))
+            raise McpTimeout(self.server, problem, "", usage) from None
+        return timeout_s - (monotonic() - begun_s)
 
-    def _begin(
+    def begin(
         self,
         method: str,
         params: dict[str, Any],
         timeout_s: float,
         timeout_max_s: float | None = None,
+        asks: Asks | None = None,
     ) -> asyncio.Future[McpAnswer]:
+        """Send a request as `request` does; whoever waits must `give_up` in the end."""
         future: asyncio.Future[McpAnswer] = self._loop.create_future()
         if self.fault is not None:
-            future.set_exception(_again(self.fault, 0))
+            future.set_exception(self.fault.again(NOTHING_USED))
             return future
-        meta = dict(self._meta or {})
         if timeout_max_s is not None:
-            meta["progressToken"] = self._codec.next_id
-        if meta:
-            params = {**params, "_meta": meta}
+            params["_meta"] = {**self._meta, "progressToken": self._codec.next_id}
+        elif self._meta:
+            params["_meta"] = self._meta
         request_id, line = self._codec.request(method, params)
-        begun_s = self._loop.time()
+        begun_s = monotonic()
         deadline_s = begun_s + timeout_s
         latest_s = max(deadline_s, begun_s + (timeout_max_s or 0.0))
-        timer = self._loop.call_at(deadline_s, self._expire, request_id)
+        mark = -1 if self.meter is None else self.meter.begin(begun_s)
         self._calls[request_id] = _Call(
-            future, method, timeout_s, begun_s, deadline_s, latest_s, len(line), timer
+            future, method, timeout_s, begun_s, deadline_s, latest_s, len(line), asks, mark
         )
+        if deadline_s < self._timer_s:
+            self._set_timer(begun_s, deadline_s)
         self._link.send(line)
         return future
 
-    def _settle(self, request_id: int) -> _Call | None:
+    def _set_timer(self, now_s: float, deadline_s: float) -> None:
+        """Let the one timer of the session go off at the deadline, and in time for the beat."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_s = min(deadline_s, now_s + BEAT_S)
+        self._timer = self._loop.call_later(max(self._timer_s - now_s, 0.0), self._on_timer)
+
+    def _on_timer(self) -> None:
+        now_s = monotonic()
+        self._timer, self._timer_s = None, math.inf
+        for request_id, call in list(self._calls.items()):
+            if call.deadline_s <= now_s:
+                self._expire(request_id, call)
+        if self._calls:
+            if self.meter is not None:
+                self.meter.sample(now_s)
+            self._set_timer(now_s, min(call.deadline_s for call in self._calls.values()))
+
+    def _expire(self, request_id: int, call: _Call) -> None:
+        self._cancel(request_id, call)
+        allowed_s = round(call.deadline_s - call.begun_s, 3)
+        problem = f"{call.method} was not answered within {allowed_s:g} s."
+        self._fail(request_id, McpTimeout, problem)
+
+    def _settle(self, request_id: int, bytes_in: int = 0) -> tuple[_Call, Usage] | None:
         """Take a call off the list; None if nobody waits for it any more."""
         call = self._calls.pop(request_id, None)
         if call is None:
             return None
-        call.timer.cancel()
-        return None if call.future.done() else call
+        now_s = monotonic()
+        cpu_us = memory_bytes = 0
+        if self.meter is not None and call.mark >= 0:
+            cpu_us = self.meter.end(call.mark, now_s)
+            memory_bytes = self.meter.memory_peak_bytes
+        if self._questions:
+            for asking, task in self._questions.values():
+                if asking is call:
+                    task.cancel()
+        if call.future.done():
+            return None
+        wall_us = int((now_s - call.begun_s) * 1e6)
+        return call, Usage(call.bytes_out, bytes_in, cpu_us, memory_bytes, wall_us)
 
-    def _expire(self, request_id: int) -> None:
-        call = self._calls.get(request_id)
-        if call is not None and call.deadline_s > call.timer.when():  # there was progress
-            call.timer = self._loop.call_at(call.deadline_s, self._expire, request_id)
-            return
-        call = self._settle(request_id)
-        self._cancel(request_id, call)
-        if call is not None:
-            allowed_s = round(call.deadline_s - call.begun_s, 3)
-            problem = f"{call.method} was not answered within {allowed_s:g} s."
-            call.future.set_exception(McpTimeout(self._server, problem, bytes_out=call.bytes_out))
+    def _fail(self, request_id: int, kind: type[McpError], problem: str, bytes_in: int = 0) -> None:
+        if settled := self._settle(request_id, bytes_in):
+            call, usage = settled
+            call.future.set_exception(kind(self.server, problem, "", usage))
 
-    def _give_up(self, future: asyncio.Future[McpAnswer]) -> None:
+    def give_up(self, future: asyncio.Future[McpAnswer]) -> None:
         """Stop waiting for an answer, or for an outcome that asyncio would report as overlooked."""
         for request_id, call in self._calls.items():
             if call.future is future:
-                self._settle(request_id)
                 self._cancel(request_id, call)
+                self._settle(request_id)
                 break
         if not future.cancel() and not future.cancelled():
             future.exception()
 
-    def _cancel(self, request_id: int, call: _Call | None) -> None:
+    def _cancel(self, request_id: int, call: _Call) -> None:
         self._codec.forget(request_id)
         # The specification forbids to cancel the two requests that open a session.
-        if call is not None and call.method not in (_INITIALIZE, _DISCOVER):
-            self._notify("notifications/cancelled", {"requestId": request_id, "reason": "given up"})
+        if call.method not in (INITIALIZE, DISCOVER):
+            self.notify("notifications/cancelled", {"requestId": request_id, "reason": "given up"})
 
-    def _notify(self, method: str, params: dict[str, Any]) -> None:
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification, unless the server is gone or doesn't read."""
         if self.fault is None and not self._link.is_congested():
             self._link.send(self._codec.notification(method, params))
 
@@ -296,26 +332,25 @@ class McpSession:
         """Take the next bytes that the server wrote. Never raises."""
         for event in self._codec.receive(data):
             if isinstance(event, Response):
-                if call := self._settle(event.request_id):
-                    answer = McpAnswer(event.result, call.bytes_out, event.size_bytes)
-                    call.future.set_result(answer)
+                if settled := self._settle(event.request_id, event.size_bytes):
+                    settled[0].future.set_result(McpAnswer(event.result, settled[1]))
             elif isinstance(event, Notification):
                 self._note(event)
             elif isinstance(event, ServerRequest):
                 self._answer(event)
             elif isinstance(event, ErrorResponse):
-                if call := self._settle(event.request_id):
-                    fault: McpError = McpCallError(self._server, event, call.bytes_out)
-                    call.future.set_exception(fault)
+                if settled := self._settle(event.request_id, event.size_bytes):
+                    fault = McpCallError(self.server, event, settled[1])
+                    settled[0].future.set_exception(fault)
             elif isinstance(event, Unreadable):
                 problem = f"its answer can't be used: {event.detail}."
-                self._fail(McpProtocolError, event.request_id, problem, event.size_bytes)
+                self._fail(event.request_id, McpProtocolError, problem, event.size_bytes)
             elif isinstance(event, Oversize) and event.request_id is not None:
                 problem = (
                     f"its answer has {event.size_bytes} bytes; "
                     f"at most {self._line_bytes_max} are taken."
                 )
-                self._fail(McpTooLarge, event.request_id, problem, event.size_bytes)
+                self._fail(event.request_id, McpTooLarge, problem, event.size_bytes)
 
     def end(self, fault: McpError) -> None:
         """Note that the server is gone: what waits and what comes fails with `fault`, at once."""
@@ -324,113 +359,86 @@ class McpSession:
         self.fault = fault
         self.ended_s = self._loop.time()
         for request_id in list(self._calls):
-            if call := self._settle(request_id):
-                call.future.set_exception(_again(fault, call.bytes_out))
-
-    def _fail(self, kind: type[McpError], request_id: int, problem: str, bytes_in: int) -> None:
-        if call := self._settle(request_id):
-            fault = kind(self._server, problem, bytes_out=call.bytes_out, bytes_in=bytes_in)
-            call.future.set_exception(fault)
+            if settled := self._settle(request_id):
+                settled[0].future.set_exception(fault.again(settled[1]))
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _note(self, notification: Notification) -> None:
         """Take in a notification. Nothing is kept of any, so that a flood costs no memory."""
+        params = notification.params if isinstance(notification.params, dict) else {}
         if notification.method == "notifications/progress":
-            params = notification.params
-            token = params.get("progressToken") if isinstance(params, dict) else None
+            token = params.get("progressToken")
             call = self._calls.get(token) if type(token) is int else None
-            if call is not None:  # the timer follows when it goes off, not with each report
-                call.deadline_s = min(self._loop.time() + call.timeout_s, call.latest_s)
+            if call is not None and not (call.asks and call.asks.open):
+                self._extend(call)
         elif notification.method == "notifications/tools/list_changed":
             self.tools_changed += 1
         elif notification.method == "notifications/message":
             self.logged += 1
+        elif notification.method == "notifications/cancelled":
+            withdrawn = params.get("requestId")
+            if isinstance(withdrawn, RequestId) and withdrawn in self._questions:
+                self._questions.pop(withdrawn)[1].cancel()
+
+    def _extend(self, call: _Call) -> None:
+        # The timer follows when it goes off, not with each report.
+        call.deadline_s = min(monotonic() + call.timeout_s, call.latest_s)
+
+    # What the server asks (only the older eras have such requests).
 
     def _answer(self, request: ServerRequest) -> None:
         if self._link.is_congested():
             self.unanswered += 1
         elif request.method == "ping":
             self._link.send(self._codec.response(request.request_id, {}))
-        elif request.method == "roots/list":
+        elif request.method == ROOTS:
             self._link.send(self._codec.response(request.request_id, {"roots": self._roots}))
+        elif self._host.ask_for(request.method):
+            self._ask(request)
         else:
             message = f"{request.method} is not offered by this client"
             self._link.send(self._codec.error(request.request_id, METHOD_NOT_FOUND, message))
 
-    # Opening.
+    def _ask(self, request: ServerRequest) -> None:
+        """Put a question to the host, for the one call in flight: it doesn't say for which."""
+        count = len(self._calls)
+        if count != 1 or request.request_id in self._questions:
+            reason = "its id is in use" if count == 1 else f"{count} requests are in flight"
+            message = f"{reason}: nobody can be charged for this"
+            self._link.send(self._codec.error(request.request_id, _REFUSED, message))
+            return
+        [(call_id, call)] = self._calls.items()
+        call.deadline_s = call.latest_s
+        task = self._loop.create_task(self._put(request, call.asks or Asks(NO_HOST, None)))
+        self._questions[request.request_id] = call, task
+        task.add_done_callback(partial(self._on_put, request.request_id, call_id))
 
-    async def negotiate(self, probe_s: float, timeout_s: float) -> Era:
-        """Find out what the server speaks, and open the session.
+    async def _put(self, request: ServerRequest, asks: Asks) -> bytes:
+        answer = await asks.answer(request.method, request.params)
+        if isinstance(answer, McpRefusal):
+            return self._codec.error(request.request_id, _REFUSED, answer.message)
+        return self._codec.response(request.request_id, answer)
 
-        `server/discover` goes first. Any answer but a modern one, or none for `probe_s`, brings
-        `initialize` on the same stream; whichever answer shows an era decides, so that a server
-        that is slow to start isn't mistaken for one that doesn't understand.
-
-        Raises:
-            McpError: neither way led to a session; an old server may have been upset by the probe
-                and deserves a new process and `initialize` alone.
-        """
-        meta = {
-            f"{_META}protocolVersion": MODERN_VERSION,
-            f"{_META}clientInfo": CLIENT_INFO,
-            f"{_META}clientCapabilities": self._capabilities,
-        }
-        begun = self._loop.time()
-        discovery = self._begin(_DISCOVER, {"_meta": meta}, timeout_s)
-        handshake: asyncio.Future[McpAnswer] | None = None
-        try:
-            await asyncio.wait({discovery}, timeout=probe_s)
-            if not self._adopt_discovery(discovery, meta):
-                left_s = timeout_s - (self._loop.time() - begun)
-                handshake = self._begin(_INITIALIZE, self._handshake_params(), left_s)
-                open_ways = {way for way in (discovery, handshake) if not way.done()}
-                if open_ways:
-                    await asyncio.wait(open_ways, return_when=asyncio.FIRST_COMPLETED)
-                if not self._adopt_discovery(discovery, meta):
-                    self._adopt_handshake(await handshake)
-                    return Era.HANDSHAKE
-            return Era.MODERN
-        finally:
-            for way in (discovery, handshake):
-                if way is not None:
-                    self._give_up(way)
-
-    async def initialize(self, timeout_s: float) -> None:
-        """Open the session with the handshake alone. Raises McpError as `request` does."""
-        self._adopt_handshake(await self.request(_INITIALIZE, self._handshake_params(), timeout_s))
-
-    def _handshake_params(self) -> dict[str, Any]:
-        return {
-            "protocolVersion": HANDSHAKE_VERSIONS[-1],
-            "capabilities": self._capabilities,
-            "clientInfo": CLIENT_INFO,
-        }
-
-    def _adopt_discovery(self, way: asyncio.Future[McpAnswer], meta: dict[str, Any]) -> bool:
-        if not way.done() or way.exception() is not None:
-            return False
-        result = way.result().result
-        versions = result.get("supportedVersions") if isinstance(result, dict) else None
-        if not isinstance(versions, list) or MODERN_VERSION not in versions:
-            return False
-        stamp = result.get("_meta")
-        info = stamp.get(f"{_META}serverInfo") if isinstance(stamp, dict) else None
-        self.server_info = info if isinstance(info, dict) else {}
-        self.protocol_version = MODERN_VERSION
-        self._meta = meta
-        return True
-
-    def _adopt_handshake(self, answer: McpAnswer) -> None:
-        result = answer.result if isinstance(answer.result, dict) else {}
-        version = result.get("protocolVersion")
-        if version not in HANDSHAKE_VERSIONS:
-            problem = f"it wants to speak version {version!r}, which this client doesn't know."
-            raise McpProtocolError(self._server, problem)
-        info = result.get("serverInfo")
-        self.server_info = info if isinstance(info, dict) else {}
-        self.protocol_version = version
-        self._notify("notifications/initialized", {})
+    def _on_put(self, request_id: RequestId, call_id: int, task: asyncio.Task[bytes]) -> None:
+        trouble = None if task.cancelled() else task.exception()
+        question = self._questions.get(request_id)
+        if question is not None and question[1] is task:  # else the server has withdrawn it
+            del self._questions[request_id]
+            if task.cancelled():
+                line = self._codec.error(request_id, _REFUSED, "the call is over")
+            elif trouble is not None:
+                line = self._codec.error(request_id, _INTERNAL_ERROR, "the host failed")
+            else:
+                line = task.result()
+            self._link.send(line)
+        call = self._calls.get(call_id)
+        if call is not None and trouble is not None and self._settle(call_id):
+            call.future.set_exception(trouble)
+            self._cancel(call_id, call)
+        elif call is not None and not (call.asks and call.asks.open):
+            self._extend(call)
 
 
-def _again(fault: McpError, bytes_out: int) -> McpError:
-    """One fault ends many requests; each raises its own copy."""
-    return type(fault)(fault.server, fault.problem, fault.stderr, bytes_out)
+def _us_since(begun_s: float) -> int:
+    return int((monotonic() - begun_s) * 1e6)

@@ -144,13 +144,17 @@ class Publisher(Rules):
 
 
 class Librarian(Publisher):
-    """Reads the files of a directory tree through the filesystem server."""
+    """Reads the files of a directory tree through the filesystem server. Params: ``root``."""
 
     tool = FILES
 
     def begin(self, o: Observation) -> Decision:
         """Look into the root."""
-        return Invoke(FILES, "list_directory", {"path": "."})
+        return Invoke(FILES, "list_directory", {"path": self.root(o)})
+
+    def root(self, o: Observation) -> str:
+        """Where the files are."""
+        return str(o.params().get("root", "/docs"))
 
     def with_tool(self, o: Observation, action: Invoke, answer: Answer) -> Decision:
         """From a listing to a file, from a file to its digest."""
@@ -158,8 +162,9 @@ class Librarian(Publisher):
             return super().with_tool(o, action, answer)
         if action.method == "list_directory":
             return self.enter(o, action.args["path"], text_of(answer))
-        if action.method == "read_text_file":
-            return self.publish(o, action.args["path"].removesuffix(".md"), text_of(answer))
+        if action.method == "read_file":
+            path = str(action.args["path"]).removeprefix(f"{self.root(o)}/")
+            return self.publish(o, path.removesuffix(".md"), text_of(answer))
         return super().with_tool(o, action, answer)
 
     def enter(self, o: Observation, path: str, listing: str) -> Decision:
@@ -169,9 +174,8 @@ class Librarian(Publisher):
         if not names:
             return Sleep(o.now_us + 5 * _SECOND_US, (o.principal,))
         kind, name = o.chance().choice(names)
-        below = name if path == "." else f"{path}/{name}"
-        method = "list_directory" if kind == "[DIR" else "read_text_file"
-        return Invoke(FILES, method, {"path": below})
+        method = "list_directory" if kind == "[DIR" else "read_file"
+        return Invoke(FILES, method, {"path": f"{path}/{name}"})
 
 
 class WebLibrarian(Publisher):

@@ -1,13 +1,210 @@
-"""Owns what ``genesis_filesystem`` is."""
+"""Owns what ``genesis_filesystem`` is: whose directory a path is in, and who may use it.
+
+Every artifact has a directory in a run. A relative path is in the caller's own; ``~ID/…`` is in that of
+another, open as far as the contract of ID lets the caller read or write; ``/NAME/…`` is in a root
+of the scenario, for reading. The server is shown real paths only here, and only those whose links
+lead nowhere else.
+"""
 
 from __future__ import annotations
 
-from .mcp_bridge import GenesisMcpBridge
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..adapters.mcp_process import McpServerSpec
+from ..world import Code, Context, EffectResult, Refused, Tool, check
+from .mcp_bridge import LIST_TOOLS, Alias, GenesisMcpBridge, ToolRefused
+from .tool_list import ToolList
+
+_READ, _WRITE = "read", "write"
+_BY_HAND = "operator"
+_PATH = {
+    "type": "string",
+    "maxLength": 1_000,
+    "description": "NAME is in your own directory, ~ID/NAME in that of ID, /ROOT/NAME in a root",
+}
+_TOOLS: Final[Mapping[str, Mapping[str, str]]] = {
+    "read_file": {"path": _READ},
+    "read_text_file": {"path": _READ},
+    "read_media_file": {"path": _READ},
+    "read_multiple_files": {"paths": _READ},
+    "list_directory": {"path": _READ},
+    "list_directory_with_sizes": {"path": _READ},
+    "directory_tree": {"path": _READ},
+    "search_files": {"path": _READ},
+    "get_file_info": {"path": _READ},
+    "write_file": {"path": _WRITE},
+    "edit_file": {"path": _WRITE},
+    "create_directory": {"path": _WRITE},
+    "move_file": {"source": _WRITE, "destination": _WRITE},
+}
+"""The paths among the arguments of each tool, and what is done there; no other tool is offered."""
+
+
+def _tool(name: str, description: str, **properties: Any) -> Tool:
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return Tool(name, description, schema)
+
+
+def _same(args: dict[str, Any]) -> dict[str, Any]:
+    return args
 
 
 class GenesisFilesystem(GenesisMcpBridge):
-    """Files below the directories that the configuration names, through the filesystem server."""
+    """Files in directories, one for each artifact, through the filesystem server."""
 
     id = "genesis_filesystem"
     name = "filesystem"
-    purpose = "Reads files and directories; paths are relative to the root that it was given"
+    purpose = (
+        "Reads and writes files: NAME in your own directory, ~ID/NAME in that of artifact ID as "
+        "far as its contract lets you, /ROOT/NAME in what the world shows to everybody"
+    )
+    aliases = (
+        Alias(_tool("read_file", "The text of a file.", path=_PATH), "read_text_file", _same),
+        Alias(
+            _tool(
+                "write_file",
+                "Write a file, over the one that is there.",
+                path=_PATH,
+                content={"type": "string"},
+            ),
+            "write_file",
+            _same,
+        ),
+        Alias(
+            _tool("list_directory", "What is in a directory.", path=_PATH), "list_directory", _same
+        ),
+    )
+
+    def __init__(self, spec: McpServerSpec, **options: Any) -> None:
+        super().__init__(spec, **options)
+        self._home = Path()
+        self._roots: dict[str, Path] = {}
+
+    def serve(self, home: Path, roots: Mapping[str, Path]) -> None:
+        """Say where the directories are: ``home`` holds one for each artifact, ``roots`` are by name."""
+        self._home = home.resolve()
+        self._roots = {name: root.resolve() for name, root in roots.items()}
+
+    @classmethod
+    def asked(cls, context: Context, method: str, args: dict[str, Any]) -> dict[str, Any] | Refused:
+        """The arguments with every path in full, where the caller may use each."""
+        told = dict(args)
+        for name, what in _TOOLS.get(method, {}).items():
+            if name not in args:
+                continue
+            paths = args[name] if isinstance(args[name], list) else [args[name]]
+            full: list[str] = []
+            for path in paths:
+                answer = _in_full(context, str(path), what)
+                if isinstance(answer, Refused):
+                    return answer
+                full.append(answer)
+            told[name] = full if isinstance(args[name], list) else full[0]
+        return told
+
+    async def list_tools(self, timeout_s: float | None = None) -> ToolList:
+        """What the running server offers, as far as its paths can be checked."""
+        listed = await super().list_tools(timeout_s)
+        left_out = dict(listed.left_out)
+        for tool in listed.tools:
+            if tool.name not in _TOOLS:
+                left_out[tool.name] = "its paths are not known, so they cannot be checked"
+        tools = tuple(tool for tool in listed.tools if tool.name in _TOOLS)
+        return ToolList(tools, left_out, listed.features)
+
+    def sent(self, tool: str, args: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with real paths.
+
+        Raises:
+            ToolRefused: a path leads out of its directory by a link, or to a root that is not there.
+        """
+        told = dict(args)
+        for name, what in _TOOLS.get(tool, {}).items():
+            if name in args:
+                told[name] = self._each_real(args[name], what)
+        return told
+
+    async def call_tool(
+        self, name: str, args: dict[str, Any], timeout_s: float | None = None, asker: Any = None
+    ) -> EffectResult:
+        """As every bridge; real paths in the answer are written as agents write them."""
+        result = await super().call_tool(name, args, timeout_s, asker)
+        if name == LIST_TOOLS:
+            return result
+        value, detail = self._told(result.value), self._told(result.detail)
+        return EffectResult(value, result.code, detail, result.usage)
+
+    def _each_real(self, value: Any, what: str) -> Any:
+        if isinstance(value, list):
+            return [self._real(str(path), what) for path in value]
+        return self._real(str(value), what)
+
+    def _real(self, path: str, what: str) -> str:
+        if not path.startswith(("/", "~")):  # by hand, not by an agent
+            path = f"~{_BY_HAND}/{path}"
+        base, inside = self._base(path)
+        real = (base / inside).resolve()
+        if not real.is_relative_to(base):
+            raise ToolRefused(f"{path} is a link out of its directory: nothing is followed there")
+        return str(real)
+
+    def _base(self, path: str) -> tuple[Path, str]:
+        first, _, inside = path[1:].partition("/")
+        if path.startswith("/"):
+            root = self._roots.get(first)
+            if root is None:
+                known = ", ".join(f"/{name}" for name in self._roots) or "none"
+                raise ToolRefused(f"there is no root /{first}: there is {known}")
+            return root, inside
+        base = self._home / first
+        base.mkdir(parents=True, exist_ok=True)
+        return base, inside
+
+    def _told(self, value: Any) -> Any:
+        """Real paths as agents write them."""
+        if isinstance(value, str):
+            value = value.replace(f"{self._home}/", "~")
+            for name, root in self._roots.items():
+                value = value.replace(str(root), f"/{name}")
+            return value
+        if isinstance(value, list):
+            return [self._told(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._told(item) for key, item in value.items()}
+        return value
+
+
+def _in_full(context: Context, path: str, what: str) -> str | Refused:
+    """A path that names its directory, without dots; or why the caller may not use it."""
+    if "\0" in path or "\\" in path:
+        return Refused(Code.ARGUMENTS_INVALID, f"{path[:80]!r} is no path: write a/b/name")
+    if not path.startswith(("/", "~")):
+        path = f"~{context.caller}/{path}"
+    first, _, inside = path[1:].partition("/")
+    inside = posixpath.normpath(inside) if inside else "."
+    if inside == ".." or inside.startswith("../") or first in ("", ".", ".."):
+        detail = (
+            f"{path[:80]} leads out of its directory: a path stays below {path[:1]}{first[:64]}"
+        )
+        return Refused(Code.PERMISSION_DENIED, detail)
+    full = path[0] + first if inside == "." else f"{path[0]}{first}/{inside.lstrip('/')}"
+    if path.startswith("/"):
+        if what == _WRITE:
+            detail = f"{path[:80]} is in a root: it can be read, not written"
+            return Refused(Code.PERMISSION_DENIED, detail)
+        return full
+    if first == context.caller:
+        return full
+    artifact = context.state.artifacts.by_id.get(first)
+    if artifact is None:
+        return Refused(
+            Code.NOT_FOUND, f"there is no artifact {first[:64]!r}, so no directory of it"
+        )
+    price = check(artifact, context.caller, what)
+    if price is None or price:
+        detail = f"the contract of {first} does not let {context.caller} {what} in ~{first}"
+        return Refused(Code.PERMISSION_DENIED, detail)
+    return full

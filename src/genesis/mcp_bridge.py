@@ -1,20 +1,22 @@
 """Owns the bridge: a tool server as a genesis artifact. The one place that joins a handler to a process.
 
-A subclass says only what differs: its name and what it is for; ``bridge_named`` makes one for any
-other server. The artifact begins with one method, ``list_tools``; what it discovers becomes methods
-of the artifact. The process is started by the first effect and ends with the run.
+A subclass says only what differs: its name, what it is for, its stable names; ``bridge_named`` makes
+one for any other server. What is known of the server's tools, from a manifest or from an earlier
+look, are methods of the artifact from the beginning. The process is started by the first effect, its
+list of tools compared with what is known, and it ends with the run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import msgspec
-
-from ..adapters.mcp_process import McpServerSpec
-from ..adapters.mcp_session import (
+from ..adapters.mcp_asks import NO_HOST, Host
+from ..adapters.mcp_outcome import (
+    McpAnswer,
     McpCallError,
     McpCrashed,
     McpError,
@@ -23,7 +25,8 @@ from ..adapters.mcp_session import (
     McpTooLarge,
     McpUnavailable,
 )
-from ..adapters.mcp_stdio import McpClient
+from ..adapters.mcp_pool import McpPool
+from ..adapters.mcp_process import McpServerSpec
 from ..world import (
     Code,
     Context,
@@ -32,19 +35,20 @@ from ..world import (
     EffectRequest,
     EffectResult,
     Failed,
+    Limits,
     Method,
     Native,
-    SchemaError,
+    Refused,
     Tool,
-    Validator,
-    is_id,
 )
+from .mcp_answers import checked_answer, result_of, sentence_of
+from .secrets import NOTHING_SECRET, Secrets
+from .tool_list import EVERYTHING_SAFE, Policy, ToolList, changes, kept, shape_of
 
 LIST_TOOLS = "list_tools"
+LIST_RESOURCES, READ_RESOURCE = "list_resources", "read_resource"
+LIST_PROMPTS, GET_PROMPT = "list_prompts", "get_prompt"
 ID_PREFIX = "genesis_"
-_DETAIL_CHARS_MAX = 400
-_DESCRIPTION_CHARS_MAX = 1_000
-_TOOL_NAME_CHARS_MAX = 64
 _CODES: dict[type[McpError], Code] = {
     McpUnavailable: Code.TOOL_UNAVAILABLE,
     McpTimeout: Code.EFFECT_TIMEOUT,
@@ -53,6 +57,54 @@ _CODES: dict[type[McpError], Code] = {
     McpProtocolError: Code.TOOL_FAILED,
     McpCallError: Code.TOOL_FAILED,
 }
+_LIMITS = Limits()
+_NAME = {"type": "string", "maxLength": 2_000}
+_NONE: dict[str, Any] = {"type": "object", "properties": {}}
+_FEATURES: dict[str, tuple[Tool, ...]] = {
+    "resources": (
+        Tool(LIST_RESOURCES, "Which resources the server has, and which templates of them.", _NONE),
+        Tool(
+            READ_RESOURCE,
+            "The content of a resource by its URI.",
+            {"type": "object", "properties": {"uri": _NAME}, "required": ["uri"]},
+        ),
+    ),
+    "prompts": (
+        Tool(LIST_PROMPTS, "Which prompts the server has.", _NONE),
+        Tool(
+            GET_PROMPT,
+            "A prompt by its name, with its arguments filled in.",
+            {
+                "type": "object",
+                "properties": {
+                    "name": _NAME,
+                    "arguments": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+                "required": ["name"],
+            },
+        ),
+    ),
+}
+UNKNOWN = ToolList()
+"""What is known of a server that nobody has looked at."""
+
+
+class ToolRefused(Exception):
+    """A rule stops a call before the server sees it; the text says which."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A stable name: a method that agents rely on, whatever the server calls its tool.
+
+    Attributes:
+        tool: the method. target: the server's tool behind it.
+        to: the server's arguments for ours, or the sentence that refuses what it cannot do.
+    """
+
+    tool: Tool
+    target: str
+    to: Callable[[dict[str, Any]], dict[str, Any] | str]
 
 
 class GenesisMcpBridge:
@@ -60,69 +112,265 @@ class GenesisMcpBridge:
 
     Attributes:
         id: the artifact. name: the server's name in the configuration.
-        purpose: what agents are told it is for.
-        patience_s: real seconds for starting up, the download by npx or uvx included.
+        purpose: what agents are told it is for. aliases: stable names, beside the server's tools.
+        patience_s: real seconds for starting up, the download included.
     """
 
     id: ClassVar[str]
     name: ClassVar[str]
     purpose: ClassVar[str]
+    aliases: ClassVar[tuple[Alias, ...]] = ()
 
-    def __init__(self, spec: McpServerSpec) -> None:
-        self._client = McpClient(spec)
+    def __init__(
+        self,
+        spec: McpServerSpec,
+        known: Callable[[], ToolList | None] = lambda: None,
+        policy: Policy = EVERYTHING_SAFE,
+        limits: Limits = _LIMITS,
+        secrets: Secrets = NOTHING_SECRET,
+        host: Host = NO_HOST,
+    ) -> None:
+        """Prepare; nothing is started.
+
+        Args:
+            spec: how the server is started.
+            known: the list of tools that it is compared with; None compares with nothing.
+            policy: which of its tools are offered.
+            limits: of the world, for the schemas.
+            secrets: what is struck out of all that it says.
+            host: what it may ask for in the middle of a call.
+        """
+        self.client = McpPool(spec, host)
         self.patience_s = spec.start_timeout_s + 2 * spec.grace_s
+        self._known = known
+        self._policy = policy
+        self._limits = limits
+        self._secrets = secrets
+        self._seen: tuple[int, int] | None = None
+        self._live: ToolList = UNKNOWN
+        self._first: ToolList | None = None
+        self._is_known = False
+        self._looking = asyncio.Lock()
+
+    # The artifact.
 
     @classmethod
-    def native(cls) -> Native:
-        """The artifact as the kernel takes it."""
-        tool = Tool(
-            LIST_TOOLS,
-            f"Ask the server of {cls.id} which tools it has; they become methods of {cls.id}.",
-            {"type": "object", "properties": {}},
+    def native(cls, known: ToolList = UNKNOWN) -> Native:
+        """The artifact as the kernel takes it, with the methods that are known."""
+        methods = {LIST_TOOLS: Method(cls._list_tool(), cls._ask_list, True, cls._discover)}
+        for tool in cls.stable(known):
+            methods[tool.name] = cls._method(tool)
+        for tool in known.tools:
+            if tool.name not in methods:
+                methods[tool.name] = cls._method(tool)
+        how = (
+            ""
+            if known.tools
+            else ". Invoke list_tools first: it makes the server's tools methods here"
         )
-        list_tools = Method(tool, cls._ask_list, effect=True, settled=_discovered)
         return Native(
             cls.id,
-            f"{cls.purpose}. Invoke list_tools first: it makes the server's tools methods here",
-            {LIST_TOOLS: list_tools},
-            discovered=cls._tool,
+            cls.purpose + how,
+            methods,
+            discovered=cls._method,
             capabilities=frozenset({"interface"}),
         )
 
-    async def perform(self, request: EffectRequest) -> EffectResult:
-        """Call the server. Whatever it does wrong is a result with a code."""
-        payload: Any = request.payload
-        began_ns = time.monotonic_ns()
-        try:
-            timeout_s = (request.deadline_us - request.requested_us) / 1e6
-            if payload["tool"] == LIST_TOOLS:
-                tools = await self._client.list_tools(timeout_s=timeout_s)
-                result = EffectResult({"tools": [_shape_of(tool) for tool in tools]})
-            else:
-                answer = await self._client.call_tool(payload["tool"], payload["args"], timeout_s)
-                usage = {"bytes_out": answer.bytes_out, "bytes_in": answer.bytes_in}
-                result = _result_of(answer.result, usage)
-        except McpError as error:
-            detail = str(error)[:_DETAIL_CHARS_MAX]
-            usage = {"bytes_out": error.bytes_out, "bytes_in": error.bytes_in}
-            result = EffectResult(None, _CODES[type(error)], detail, usage)
-        wall_us = (time.monotonic_ns() - began_ns) // 1_000
-        return msgspec.structs.replace(result, usage={**result.usage, "wall_us": wall_us})
+    @classmethod
+    def stable(cls, known: ToolList) -> list[Tool]:
+        """The methods besides ``list_tools`` that are not the server's own tools."""
+        tools = [alias.tool for alias in cls.aliases]
+        return tools + [tool for name in sorted(known.features) for tool in _FEATURES[name]]
 
-    async def close(self) -> None:
-        """Stop the server and everything that it started."""
-        await self._client.close()
+    @classmethod
+    def asked(cls, context: Context, method: str, args: dict[str, Any]) -> dict[str, Any] | Refused:
+        """What is asked of the server, or the refusal of what must not or cannot be; pure."""
+        for alias in cls.aliases:
+            if alias.tool.name == method:
+                told = alias.to(args)
+                if isinstance(told, str):
+                    return Refused(Code.ARGUMENTS_INVALID, told)
+        return args
+
+    @classmethod
+    def _list_tool(cls) -> Tool:
+        return Tool(
+            LIST_TOOLS,
+            f"Ask the server of {cls.id} which tools it has; they become methods of {cls.id}.",
+            _NONE,
+        )
 
     @classmethod
     def _ask_list(cls, context: Context, args: dict[str, Any]) -> Effect:
         return Effect(cls.id, {"tool": LIST_TOOLS, "args": {}})
 
     @classmethod
-    def _tool(cls, tool: Tool) -> Method:
-        def ask(context: Context, args: dict[str, Any]) -> Effect:
-            return Effect(cls.id, {"tool": tool.name, "args": args})
+    def _discover(cls, context: Context, payload: Any, result: EffectResult) -> Done | Failed:
+        """Make what the server offers methods of the artifact; leave out what cannot be checked."""
+        told = result.value if isinstance(result.value, dict) else {}
+        listed, features = told.get("tools"), told.get("features", [])
+        if not isinstance(listed, list) or not isinstance(features, list):
+            detail = f"{context.artifact} answered no list of tools: try again"
+            return Failed(Code.TOOL_FAILED, detail)
+        found = kept(listed, _FEATURES.keys() & set(map(str, features)), context.config.limits)
+        own = [cls._list_tool(), *cls.stable(found)]
+        names = {tool.name for tool in own}
+        tools = (*own, *(tool for tool in found.tools if tool.name not in names))
+        context.discover(tools)
+        left_out = {**told.get("left_out", {}), **found.left_out}
+        return Done({"methods": [tool.name for tool in tools], "left_out": left_out})
 
-        return Method(tool, ask, effect=True)
+    @classmethod
+    def _method(cls, tool: Tool) -> Method:
+        def ask(context: Context, args: dict[str, Any]) -> Effect | Refused:
+            told = cls.asked(context, tool.name, args)
+            if isinstance(told, Refused):
+                return told
+            return Effect(cls.id, {"tool": tool.name, "args": told})
+
+        schema = tool.output_schema
+        return Method(tool, ask, True, None if schema is None else checked_answer(schema))
+
+    # The process.
+
+    async def start_server(self) -> None:
+        """Make sure that the server runs; however many ask, one start.
+
+        Raises:
+            McpUnavailable: it cannot be started; the sentence says why.
+        """
+        await self.client.start()
+
+    async def stop_server(self) -> None:
+        """End the server and everything that it started. It starts again when it is called."""
+        await self.client.stop()
+
+    async def list_tools(self, timeout_s: float | None = None) -> ToolList:
+        """What the running server offers; starts it if need be.
+
+        Raises:
+            McpError: it could not be asked.
+        """
+        listed = await self.client.list_tools(timeout_s)
+        return kept(listed, self.client.capabilities & _FEATURES.keys(), self._limits)
+
+    async def call_tool(
+        self, name: str, args: dict[str, Any], timeout_s: float | None = None, asker: Any = None
+    ) -> EffectResult:
+        """Call a method: a stable name, a tool of the server, a resource or a prompt.
+
+        Whatever goes wrong is a result with a code. What it used is in ``usage``, always.
+        """
+        try:
+            await self._look(timeout_s)
+            if name == LIST_TOOLS:
+                result = self._listed()
+            else:
+                answer = await self._ask(name, args, timeout_s, asker)
+                result = result_of(answer.result, answer.usage.as_dict())
+        except McpError as error:
+            code = _CODES[type(error)]
+            result = EffectResult(None, code, sentence_of(str(error)), error.usage.as_dict())
+        except ToolRefused as refused:
+            result = EffectResult(None, Code.TOOL_REFUSED, sentence_of(str(refused)))
+        return self._secrets.hide(result)
+
+    async def perform(self, request: EffectRequest) -> EffectResult:
+        """Perform one effect of the artifact; see ``call_tool``."""
+        payload: Any = request.payload
+        timeout_s = (request.deadline_us - request.requested_us) / 1e6
+        return await self.call_tool(payload["tool"], payload["args"], timeout_s, request)
+
+    async def close(self) -> None:
+        """Stop the server for good."""
+        await self.client.close()
+
+    def sent(self, tool: str, args: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as the server gets them.
+
+        Raises:
+            ToolRefused: a rule forbids it.
+        """
+        return args
+
+    async def _ask(
+        self, name: str, args: dict[str, Any], timeout_s: float | None, asker: Any
+    ) -> McpAnswer:
+        client = self.client
+        if "resources" in self._live.features:
+            if name == LIST_RESOURCES:
+                return await self._resources(timeout_s)
+            if name == READ_RESOURCE:
+                return await client.read_resource(args["uri"], timeout_s, asker)
+        if "prompts" in self._live.features:
+            if name == LIST_PROMPTS:
+                return await client.list_prompts(timeout_s)
+            if name == GET_PROMPT:
+                arguments = args.get("arguments", {})
+                return await client.get_prompt(args["name"], arguments, timeout_s, asker)
+        tool, args = self._behind(name, args)
+        return await client.call_tool(tool, self.sent(tool, args), timeout_s, asker=asker)
+
+    async def _resources(self, timeout_s: float | None) -> McpAnswer:
+        """What resources there are, and templates of them where the server has some."""
+        there = await self.client.list_resources(timeout_s)
+        try:
+            more = await self.client.list_resource_templates(timeout_s)
+        except McpCallError as error:  # most servers have none, and say so in this way
+            return McpAnswer(there.result, there.usage + error.usage)
+        return McpAnswer({**there.result, **more.result}, there.usage + more.usage)
+
+    def _behind(self, name: str, args: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The server's tool behind a method, and its arguments.
+
+        Raises:
+            ToolRefused: there is none, it is not offered, or it cannot do what is asked.
+        """
+        live = {tool.name for tool in self._live.tools}
+        for alias in self.aliases:
+            if alias.tool.name == name and alias.target in live:
+                told = alias.to(args)
+                if isinstance(told, str):
+                    raise ToolRefused(told)
+                name, args = alias.target, told
+                break
+        if name not in live:
+            why = self._live.left_out.get(name, "the running server has no such tool")
+            raise ToolRefused(f"{self.id} {name}: {why}")
+        return name, args
+
+    async def _look(self, timeout_s: float | None) -> None:
+        """Look at the list of tools of a server that is new, or says that its list has changed.
+
+        Raises:
+            McpError: it could not be asked.
+            ToolRefused: its list is not the one that is known.
+        """
+        client = self.client
+        await client.start()
+        if self._seen != (client.starts, client.tools_changed):
+            async with self._looking:
+                if self._seen != (client.starts, client.tools_changed):
+                    listed = await self.list_tools(timeout_s)
+                    self._seen = (client.starts, client.tools_changed)
+                    self._live = listed.offered(self._policy)
+                    self._is_known = False
+        if not self._is_known:
+            self._first = self._first or self._live
+            known = self._known() or self._first
+            lines = known.offered(self._policy).difference(self._live)
+            if lines:
+                raise ToolRefused(
+                    f"{self.name} offers other tools than those that are known: {changes(lines)}. "
+                    f"`scripworld tools pin {self.name}` accepts them"
+                )
+            self._is_known = True
+
+    def _listed(self) -> EffectResult:
+        tools = [shape_of(tool) for tool in self._live.tools]
+        left_out = dict(sorted(self._live.left_out.items()))
+        features = sorted(self._live.features)
+        return EffectResult({"tools": tools, "features": features, "left_out": left_out})
 
 
 class UnavailableServer:
@@ -135,7 +383,7 @@ class UnavailableServer:
     patience_s = 0.0
 
     def __init__(self, reason: str) -> None:
-        self._result = EffectResult(None, Code.TOOL_UNAVAILABLE, reason[:_DETAIL_CHARS_MAX])
+        self._result = EffectResult(None, Code.TOOL_UNAVAILABLE, sentence_of(reason))
 
     async def perform(self, request: EffectRequest) -> EffectResult:
         """Tell how to make the server available."""
@@ -153,8 +401,8 @@ def artifact_of(server: str) -> str:
 def bridge_named(server: str) -> type[GenesisMcpBridge]:
     """A bridge to a server that has no class of its own.
 
-    All that goes into the log follows from the artifact's id, so a run can be proved without its
-    configuration.
+    All that goes into the log follows from the artifact's id and its tools, so a run can be proved
+    without its configuration.
     """
     id = artifact_of(server)
     stem = id.removeprefix(ID_PREFIX)
@@ -163,60 +411,12 @@ def bridge_named(server: str) -> type[GenesisMcpBridge]:
     return type(class_name, (GenesisMcpBridge,), fields)
 
 
-def _discovered(context: Context, payload: Any, result: EffectResult) -> Done | Failed:
-    """Make the server's tools methods of the artifact; leave out what cannot be checked."""
-    own = context.natives[context.artifact].methods
-    tools: dict[str, Tool] = {name: method.tool for name, method in own.items()}
-    left_out: list[str] = []
-    listed = result.value.get("tools") if isinstance(result.value, dict) else None
-    if not isinstance(listed, list):
-        return Failed(Code.TOOL_FAILED, f"{context.artifact} answered no list of tools: try again")
-    for shape in listed:
-        name = _name_of(shape)
-        try:
-            tool = msgspec.convert(shape, Tool)
-            Validator(tool.input_schema, context.config.limits)
-        except (msgspec.ValidationError, SchemaError):
-            left_out.append(name)
-            continue
-        is_full = len(tools) > context.config.limits.tools_max
-        if is_full or name in tools or not is_id(name.lower(), _TOOL_NAME_CHARS_MAX):
-            left_out.append(name)
-        else:
-            tools[name] = tool
-    context.discover(tuple(tools.values()))
-    return Done({"methods": list(tools), "left_out": left_out})
-
-
-def _name_of(shape: Any) -> str:
-    """The name of a listed tool; one that is too long stays so, and is no name."""
-    name = shape.get("name") if isinstance(shape, dict) else None
-    return name[: _TOOL_NAME_CHARS_MAX + 1] if isinstance(name, str) else ""
-
-
-def _shape_of(tool: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a tool that a server lists: its name, description and schemas."""
-    shape: dict[str, Any] = {"name": _name_of(tool)}
-    shape["description"] = str(tool.get("description") or "")[:_DESCRIPTION_CHARS_MAX]
-    shape["inputSchema"] = tool.get("inputSchema")
-    if "outputSchema" in tool:
-        shape["outputSchema"] = tool["outputSchema"]
-    return shape
-
-
-def _result_of(answer: dict[str, Any], usage: dict[str, int]) -> EffectResult:
-    """A tool's answer: its content, or the failure that it tells of."""
-    content = answer.get("content")
-    if not isinstance(content, list):
-        return EffectResult(None, Code.TOOL_FAILED, "the tool answered no content", usage)
-    if answer.get("isError") is True:
-        return EffectResult(None, Code.TOOL_FAILED, _text_of(content)[:_DETAIL_CHARS_MAX], usage)
-    value: dict[str, Any] = {"content": content}
-    if "structuredContent" in answer:
-        value["structuredContent"] = answer["structuredContent"]
-    return EffectResult(value, usage=usage)
-
-
-def _text_of(content: list[Any]) -> str:
-    parts = [str(part.get("text", "")) for part in content if isinstance(part, dict)]
-    return " ".join(" ".join(parts).split()) or "the tool failed without a word"
+def known_from(bridge: type[GenesisMcpBridge], interface: Iterable[Tool]) -> ToolList:
+    """What an artifact's interface tells of its server's tools; not those behind stable names."""
+    tools = {tool.name: tool for tool in interface}
+    features = frozenset(
+        name for name, own in _FEATURES.items() if all(tools.get(t.name) == t for t in own)
+    )
+    hidden = {LIST_TOOLS, *(tool.name for tool in bridge.stable(ToolList(features=features)))}
+    theirs = tuple(tool for name, tool in tools.items() if name not in hidden)
+    return ToolList(theirs, features=features, hidden=frozenset(hidden))

@@ -5,14 +5,6 @@ from __future__ import annotations
 from .mcp_bridge import GenesisMcpBridge
 
 
-class GenesisWebSearch(GenesisMcpBridge):
-    """The web searched by Brave; it needs a key."""
-
-    id = "genesis_web_search"
-    name = "web_search"
-    purpose = "Searches the web"
-
-
 class GenesisGithub(GenesisMcpBridge):
     """Repositories, issues and pull requests of GitHub; its calls need a token."""
 

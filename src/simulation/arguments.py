@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import get_args
 
 from ..world import ConfigurationFault
-from .config import INT_MAX, RunnerSettings
+from .config import RunnerSettings
+from .config_model import INT_MAX
 from .settings import nearest
 
 CLOCKS: tuple[str, ...] = get_args(RunnerSettings.model_fields["clock"].annotation)

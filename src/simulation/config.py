@@ -10,40 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..world import COMPUTE, STORED_BYTES, Code, ConfigurationFault
+from .config_model import CostSettings, Count, Depth, Model, Positive, Seconds, Text, Texts
+from .server_settings import McpSettings
 from .settings import Fault, Settings, nearest, refuse, validated
 from .settings_file import read_settings
 
-INT_MAX: Final = 2**63 - 1
-"""What an integer of the world can be at most."""
-DEPTH_MAX: Final = 64
-"""Nesting is walked by recursion, so it is bounded well below what an interpreter takes."""
-DAY_S: Final = 86_400
-
+SERVERS: Final = ("genesis", "mcp", "servers")
+"""Where the tool servers stand."""
 FILLED: Final = (
     (("world", "actions", "*"), ("world", "method_cost")),
     (("world", "costs", "*", "*"), ("world", "method_cost")),
-    (("genesis", "mcp", "servers", "*"), ("genesis", "mcp", "defaults")),
+    ((*SERVERS, "*", "costs", "*"), ("world", "method_cost")),
+    ((*SERVERS, "*", "sandbox"), ("genesis", "mcp", "defaults", "sandbox")),
+    ((*SERVERS, "*", "egress"), ("genesis", "mcp", "defaults", "egress")),
+    ((*SERVERS, "*"), ("genesis", "mcp", "defaults")),
 )
 """Entries, and where what they leave out is taken from."""
-
-Count = Annotated[int, Field(ge=0, le=INT_MAX)]
-Positive = Annotated[int, Field(ge=1, le=INT_MAX)]
-Depth = Annotated[int, Field(ge=1, le=DEPTH_MAX)]
-Seconds = Annotated[float, Field(gt=0, le=DAY_S, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list of texts; lax only in that a list may stand for a tuple."""
-
-
-class Model(BaseModel):
-    """What every part of the configuration is: closed, frozen and strict about types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ResourceSettings(Model):
@@ -56,26 +43,6 @@ class ResourceSettings(Model):
     window_us: Count = Field(
         default=0, description="Length of the rolling window; only for a renewable resource."
     )
-
-
-class CostSettings(Model):
-    """What one call costs. In the file, keys left out are as in `world.method_cost`."""
-
-    resources: Mapping[str, Count] = Field(
-        description="Amounts by resource, paid by the principal at the root of the frames.",
-        json_schema_extra={"names": ["resource"]},
-    )
-    price_scrip: Count = Field(
-        description="Paid by the immediate caller to the owner of the artifact."
-    )
-    latency_us: Count = Field(
-        description="Modelled time that an effect takes in the world on the virtual clock."
-    )
-    timeout_us: Positive = Field(
-        description="World time after which an effect times out; from `latency_us`."
-    )
-    result_bytes_max: Positive = Field(description="Largest encoded result of an effect.")
-    repeatable: bool = Field(description="Whether an effect may be performed again after a crash.")
 
 
 class ActionSettings(Model):
@@ -188,61 +155,6 @@ class LoopSettings(Model):
     )
 
 
-class ServerDefaults(Model):
-    """What holds for a tool server that does not say otherwise."""
-
-    start_timeout_s: Seconds = Field(
-        description="Real time until a server is ready, its download included."
-    )
-    call_timeout_s: Seconds = Field(description="Real time that one call of a tool has.")
-    call_timeout_max_s: Seconds = Field(
-        description="Real time that a call has in all when the server reports progress."
-    )
-    answer_bytes_max: Positive = Field(description="Largest answer that is read from a server.")
-    grace_s: Seconds = Field(
-        description="Real time to end by itself after its input ends, and again after SIGTERM."
-    )
-    backoff_s: Seconds = Field(
-        description="Real time before a server that died is started again; it doubles."
-    )
-    backoff_max_s: Seconds = Field(description="Longest real time before such a start.")
-    restarts_max: Positive = Field(
-        description="Failures within a minute after which a server is left alone for a while."
-    )
-    unavailable_s: Seconds = Field(description="Real time for which it is left alone.")
-
-
-class ServerSettings(ServerDefaults):
-    """A tool server. In the file, keys left out are as in `genesis.mcp.defaults`."""
-
-    enabled: bool = Field(default=True, description="Whether its artifact is part of the world.")
-    command: Text = Field(
-        description="Program that starts it: a name on the search path, or a path."
-    )
-    args: Texts = Field(
-        default=(),
-        description="Its arguments; one with `{roots}` stands once for every root of the scenario, "
-        "`{site_proxy}` for the proxy through which its site is reached, `{run}` for the run's "
-        "folder.",
-    )
-    env: Mapping[str, str] = Field(
-        default={},
-        description="Variables added to its environment; `${NAME}` is taken from our own, and "
-        "without it the server is unavailable.",
-        json_schema_extra={"names": ["variable"]},
-    )
-
-
-class McpSettings(Model):
-    """The tool servers."""
-
-    defaults: ServerDefaults = Field(description="What holds for a server that says nothing else.")
-    servers: Mapping[str, ServerSettings] = Field(
-        description="Servers by name, which is an id; `my-tools` is the artifact `genesis_my_tools`.",
-        json_schema_extra={"names": ["server"]},
-    )
-
-
 class GenesisSettings(Model):
     """The artifacts of the beginning."""
 
@@ -305,14 +217,18 @@ def load_config(
     return config
 
 
-def costs_of(world: WorldSettings) -> Iterator[tuple[tuple[str, ...], CostSettings]]:
+def costs_of(config: Config) -> Iterator[tuple[tuple[str, ...], CostSettings]]:
     """Yield every cost with its key."""
-    yield ("method_cost",), world.method_cost
+    world = config.world
+    yield ("world", "method_cost"), world.method_cost
     for action in ActionSettings.model_fields:
-        yield ("actions", action), getattr(world.actions, action)
+        yield ("world", "actions", action), getattr(world.actions, action)
     for artifact, methods in world.costs.items():
         for method, cost in methods.items():
-            yield ("costs", artifact, method), cost
+            yield ("world", "costs", artifact, method), cost
+    for name, server in config.genesis.mcp.servers.items():
+        for method, cost in server.costs.items():
+            yield (*SERVERS, name, "costs", method), cost
 
 
 def _contradictions(config: Config) -> Iterator[Fault]:
@@ -328,18 +244,23 @@ def _contradictions(config: Config) -> Iterator[Fault]:
                 ("world", "resources", name, "window_us"),
                 "a renewable resource needs a window_us from 1, and no other has one",
             )
-    for key, cost in costs_of(world):
+    for key, cost in costs_of(config):
         for name in cost.resources:
-            where = ("world", *key, "resources", name)
+            where = (*key, "resources", name)
             if name not in kinds:
                 yield where, f"there is no resource {name!r}{nearest(name, kinds)}"
             elif kinds[name] == "allocatable":
                 yield where, f"{name} is allocatable: it is held while in use, so nothing costs it"
         if cost.timeout_us < cost.latency_us:
             yield (
-                ("world", *key, "timeout_us"),
+                (*key, "timeout_us"),
                 f"expected at least latency_us ({cost.latency_us}), found {cost.timeout_us}",
             )
+    for name, server in config.genesis.mcp.servers.items():
+        for limited in server.limits:
+            if limited not in kinds or kinds[limited] == "allocatable":
+                told = f"{limited!r} is no renewable or depletable resource"
+                yield (*SERVERS, name, "limits", limited), told + nearest(limited, kinds)
     failures = [code.name for code in Code if code >= Code.EDIT_MISMATCH]
     for index, name in enumerate(world.refunded):
         if name not in failures:

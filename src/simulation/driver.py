@@ -9,11 +9,12 @@ slow effect holds up nobody but the principal that asked for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -29,7 +30,6 @@ from ..world import (
     Entry,
     Envelope,
     Failed,
-    Fault,
     Malformed,
     Refused,
     Rest,
@@ -40,9 +40,13 @@ from ..world import (
     Write,
     enter,
 )
+from .asks import Asks
+from .performing import performed
 
+T = TypeVar("T")
 _BREATH_S = 0.05
 """How long the world runs before it lets signals, servers and the view have a moment."""
+_NEVER_US = 2**62
 _VIEW_S = 0.2
 """The longest that the view goes without a moment while the world waits in real time."""
 
@@ -131,7 +135,10 @@ class Driver:
         self._drive = drive
         self._on_progress = on_progress
         self._flights: dict[str, _Flight] = {}
-        self._stop = asyncio.Event()
+        self._landed: list[str] = []
+        self._is_stopping = False
+        self._stirred = asyncio.Event()
+        self.asks = Asks(world, self._stirred.set)
         self._slots = asyncio.Semaphore(drive.effects_in_flight_max)
         self._first_seq = world.state.seq
         self._breathed_s = time.monotonic()
@@ -153,7 +160,8 @@ class Driver:
 
     def stop(self) -> None:
         """End soon and cleanly: what happened is committed, what is in flight is left pending."""
-        self._stop.set()
+        self._is_stopping = True
+        self._stirred.set()
 
     async def virtual(self) -> str:
         """Drive on the virtual clock; returns why it ended: until, steps, quiet or stopped."""
@@ -191,7 +199,8 @@ class Driver:
                     break
                 until_us = min(next_us or self._drive.until_us, self._drive.until_us)
                 passed_us = began_us + int((time.monotonic() - began_s) * 1e6)
-                await self._anything(thoughts, max(0.001, (until_us - passed_us) / 1e6))
+                wait_s = max(0.001, (until_us - passed_us) / 1e6)
+                await self._stir(min(wait_s, _VIEW_S))
                 await self._breathe()
             return ended
         finally:
@@ -200,7 +209,7 @@ class Driver:
             await self._land()
 
     def _ended(self) -> str | None:
-        if self._stop.is_set():
+        if self._is_stopping:
             return "stopped"
         steps_max = self._drive.steps_max
         return "steps" if steps_max is not None and self.steps >= steps_max else None
@@ -216,11 +225,11 @@ class Driver:
         """Everything that is due at one moment of the virtual clock, in an order of its own seed."""
         world = self.world
         landed = await self._due_results(now_us)
-        if self._stop.is_set():
+        if self._is_stopping:
             return
         world.advance(now_us)
         decisions = await self._decisions(world.due(now_us), now_us)
-        if self._stop.is_set():
+        if self._is_stopping:
             return
         moves = [(self._rank(now_us, p), p, 0, "") for p in decisions]
         moves += [
@@ -240,7 +249,15 @@ class Driver:
         for id, flight in list(self._flights.items()):
             if flight.due_us > now_us:
                 continue
-            await self._until_done(flight.task)
+            await self._until_done(flight.task, id)
+            while not flight.task.done() and self.asks.has_new(id):
+                self._take_asked(now_us, id)
+                if self.asks.is_open(id):
+                    flight.due_us = _NEVER_US
+                    break
+                await self._until_done(flight.task, id)
+            if flight.due_us == _NEVER_US:
+                continue
             if not flight.task.done():
                 return {}
             result = flight.task.result()
@@ -249,19 +266,21 @@ class Driver:
             else:
                 landed[id] = (flight, result)
                 del self._flights[id]
+        self._landed.clear()
         return landed
 
-    async def _until_done(self, task: asyncio.Task[Any]) -> None:
-        """Wait for a task, or for the stop."""
-        if task.done():
-            return
-        stopping = asyncio.ensure_future(self._stop.wait())
-        while not task.done() and not stopping.done():
+    async def _until_done(self, task: asyncio.Task[Any], effect: str = "") -> None:
+        """Wait for a task, or for the stop, or until an effect asks for something."""
+        while not task.done() and not self._is_stopping and not self.asks.has_new(effect):
             self._on_progress()
-            await asyncio.wait(
-                {task, stopping}, timeout=_VIEW_S, return_when=asyncio.FIRST_COMPLETED
-            )
-        stopping.cancel()
+            await self._stir(_VIEW_S)
+
+    async def _stir(self, timeout_s: float) -> None:
+        """Wait until something has happened: a result, a decision, a question, the stop; or not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._stirred.wait()
+        self._stirred.clear()
 
     async def _decisions(self, due: list[str], now_us: int) -> dict[str, Decision]:
         """What every loop that is due does next, decided on the same state; not all at the stop."""
@@ -275,7 +294,7 @@ class Driver:
             elif loop.at_once:
                 decisions[principal] = loop.choose(self.world, now_us)
             else:
-                slow[principal] = asyncio.create_task(self._think(loop, now_us))
+                slow[principal] = self._begun(self._think(loop, now_us))
         for principal, task in slow.items():
             await self._until_done(task)
             if not task.done():
@@ -312,9 +331,15 @@ class Driver:
 
     def _settle(self, effect_id: str, result: EffectResult, now_us: int) -> None:
         settled = self.world.settle(effect_id, result, now_us)
+        self.asks.over(effect_id)
         if settled is None or isinstance(settled.answer, Waiting):
             return
         self.tally.answered(settled.answer)
+        asker = self.asks.settled(settled)
+        if asker is not None:
+            if asker in self._flights:
+                self._flights[asker].due_us = now_us
+            return
         loop = self.loops.get(settled.principal)
         if loop is not None:
             loop.settled(settled.answer)
@@ -331,33 +356,25 @@ class Driver:
 
     def launch(self, request: EffectRequest) -> None:
         """Perform an effect whose request is durable."""
-        task = asyncio.create_task(self._perform(request))
+        task = self._begun(self._perform(request))
+        task.add_done_callback(lambda _: self._landed.append(request.id))
         self._flights[request.id] = _Flight(request, task, request.due_us)
 
+    def _begun(self, what: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task whose end stirs the driver."""
+        task = asyncio.create_task(what)
+        task.add_done_callback(lambda _: self._stirred.set())
+        return task
+
+    def _take_asked(self, now_us: int, effect: str | None = None) -> None:
+        """Take the actions that effects ask for."""
+        for answer in self.asks.take(now_us, effect):
+            self.tally.actions += 1
+            self.tally.answered(answer)
+
     async def _perform(self, request: EffectRequest) -> EffectResult:
-        performer = self._performer_of(request.performer)
-        if performer is None:
-            detail = f"{request.artifact} is not connected in this run"
-            return EffectResult(None, Code.TOOL_UNAVAILABLE, detail)
         async with self._slots:
-            limit: asyncio.Timeout | None = None
-            try:
-                allowed_s = (request.deadline_us - request.requested_us) / 1e6
-                async with asyncio.timeout(allowed_s + performer.patience_s) as limit:
-                    result = await performer.perform(request)
-            except Fault:
-                raise
-            except (Exception, asyncio.CancelledError) as error:  # a stranger's code
-                if isinstance(error, TimeoutError) and limit is not None and limit.expired():
-                    detail = f"{request.artifact} {request.method} took longer than it may"
-                    return EffectResult(None, Code.EFFECT_TIMEOUT, detail)
-                task = asyncio.current_task()
-                if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
-                    raise
-                return _broken(request.performer, f"{type(error).__name__}: {error}")
-        if isinstance(result, EffectResult):
-            return result
-        return _broken(request.performer, f"{type(result).__name__}: it is no EffectResult")
+            return await performed(request, self._performer_of(request.performer))
 
     def _rank(self, now_us: int, principal: str) -> bytes:
         """A permutation of the principals, seeded for this instant: nobody wins by its name."""
@@ -369,10 +386,12 @@ class Driver:
         world = self.world
         now_us = max(now_us, world.state.now_us)
         world.advance(now_us)
-        for id, flight in list(self._flights.items()):
-            if flight.task.done():
-                del self._flights[id]
-                self._settle(id, flight.task.result(), now_us)
+        landed, self._landed = self._landed, []
+        for id in landed:
+            flight = self._flights.pop(id)
+            self._settle(id, flight.task.result(), now_us)
+        if self.asks.has_new():
+            self._take_asked(now_us)
         for principal, thought in list(thoughts.items()):
             if thought.done():
                 del thoughts[principal]
@@ -388,7 +407,7 @@ class Driver:
             elif loop.at_once:
                 self._act(principal, loop.choose(world, now_us), now_us)
             else:
-                thoughts[principal] = asyncio.create_task(self._think(loop, now_us))
+                thoughts[principal] = self._begun(self._think(loop, now_us))
         self._launch()
         if self._store.pending:
             self._store.commit()
@@ -399,18 +418,6 @@ class Driver:
             return self.world.next_due_us()
         times = (agenda.when_us(p) for p in self.loops if p not in thoughts)
         return min((at for at in times if at is not None), default=None)
-
-    async def _anything(
-        self, thoughts: Mapping[str, asyncio.Task[Decision]], timeout_s: float
-    ) -> None:
-        """Wait until a result, a decision, the stop or the time comes; not without a view too long."""
-        stopping = asyncio.ensure_future(self._stop.wait())
-        flights = (flight.task for flight in self._flights.values())
-        tasks: set[asyncio.Future[Any]] = {stopping, *thoughts.values(), *flights}
-        await asyncio.wait(
-            tasks, timeout=min(timeout_s, _VIEW_S), return_when=asyncio.FIRST_COMPLETED
-        )
-        stopping.cancel()
 
     async def _breathe(self) -> None:
         """Now and then, let signals, servers and the view have a moment."""
@@ -433,11 +440,6 @@ class Driver:
             if tasks:
                 await asyncio.wait(tasks, timeout=self._drive.stop_timeout_s)
             self._flights.clear()
-
-
-def _broken(performer: str, what: str) -> EffectResult:
-    text = " ".join(what.split())[:300].encode(errors="replace").decode()
-    return EffectResult(None, Code.TOOL_FAILED, f"{performer} broke: {text}")
 
 
 def _as_recorded(envelope: Envelope, entry: Entry | Malformed) -> Action | Rest | None:

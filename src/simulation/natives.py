@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..genesis import EVENT_LOG, HANDBOOK, LEDGER, RIGHTS_REGISTRY, STORE
 from ..genesis.fetch import GenesisFetch
 from ..genesis.filesystem import GenesisFilesystem
-from ..genesis.mcp_bridge import ID_PREFIX, GenesisMcpBridge, bridge_named
+from ..genesis.mcp_bridge import ID_PREFIX, GenesisMcpBridge, bridge_named, known_from
 from ..genesis.servers import (
     GenesisContext7,
     GenesisGithub,
@@ -13,8 +13,8 @@ from ..genesis.servers import (
     GenesisPuppeteer,
     GenesisSequentialThinking,
     GenesisSqlite,
-    GenesisWebSearch,
 )
+from ..genesis.web_search import GenesisWebSearch
 from ..world import (
     NO_RECORD,
     RECORDS,
@@ -41,11 +41,6 @@ BUILT_IN: dict[str, Native] = {
 }
 """What is there in every world."""
 
-NATIVES: dict[str, Native] = BUILT_IN | {
-    bridge.id: bridge.native() for bridge in (GenesisFilesystem, GenesisFetch)
-}
-"""What is there where the configuration says nothing else."""
-
 
 class UnknownNative(Fault):
     """A run has a genesis artifact of its own that was not passed in."""
@@ -70,7 +65,7 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
     if chain(NO_RECORD, first[2]) != first[1]:
         raise LogFault("record 0 was changed: its hash does not fit", 0)
     begin_of(first)
-    known = NATIVES | others
+    known = BUILT_IN | others
     natives: dict[str, Native] = {}
     for fact in RECORDS.decode(first[2]).facts:
         if isinstance(fact, ArtifactWritten) and fact.type == "genesis":
@@ -85,7 +80,8 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
 
 def _bridge_as(fact: ArtifactWritten) -> Native | None:
     """The bridge to a server, if the artifact began as exactly what that would be."""
-    native = bridge_of(fact.id.removeprefix(ID_PREFIX)).native()
+    bridge = bridge_of(fact.id.removeprefix(ID_PREFIX))
+    native = bridge.native(known_from(bridge, fact.interface))
     interface = tuple(method.tool for method in native.methods.values())
     began = (fact.id, fact.description, fact.interface)
     return native if began == (native.id, native.description, interface) else None

@@ -37,10 +37,11 @@ from ..world import (
 from .arguments import refuse_end, refuse_start
 from .config import Config
 from .minds import MindFactory, refuse_minds
-from .natives import BUILT_IN, bridge_of, natives_of
+from .natives import BUILT_IN, natives_of
 from .run import Run
 from .runs import SETTINGS_FILE, STORE_FILE, discard_run, find_run, make_run
 from .scenario import Scenario, configure, load_scenario, scale_agents, world_config
+from .servers import servers_of
 from .session import SIGNALS, Extras, Session
 
 __all__ = ["Extras", "Session", "open_run", "resume", "run"]
@@ -185,8 +186,8 @@ def _begin(
         path.write_bytes(msgspec.json.format(msgspec.json.encode(saved)))
     except OSError as error:
         raise Fault(f"{path} cannot be written: {error.strerror or error}") from None
-    bridges = (bridge_of(n) for n, s in config.genesis.mcp.servers.items() if s.enabled)
-    natives = BUILT_IN | {bridge.id: bridge.native() for bridge in bridges}
+    bridged = (server.native(world.limits) for server in servers_of(config))
+    natives = BUILT_IN | {native.id: native for native in bridged}
     natives |= {native.id: native for native in extras.natives}
     store = SqliteEventLog.create(folder / STORE_FILE)
     with ExitStack() as stack:

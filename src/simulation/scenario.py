@@ -21,32 +21,20 @@ from ..world import (
     ArtifactSpec,
     ConfigurationFault,
     Contract,
-    Cost,
     Limits,
     PrincipalSpec,
     Resource,
     WorldConfig,
     is_id,
 )
-from .config import (
-    INT_MAX,
-    Config,
-    CostSettings,
-    Count,
-    Model,
-    Positive,
-    Text,
-    Texts,
-    config_dir,
-    costs_of,
-    load_config,
-)
+from .config import SERVERS, Config, config_dir, load_config
+from .config_model import INT_MAX, Count, Model, Positive, Text, Texts
+from .costs import cost_of, costs_of_actions, costs_of_methods, quotas_of_artifacts
 from .natives import BRIDGES, BUILT_IN
 from .settings import Fault, Settings, nearest, refuse, shown, validated
 from .settings_file import read_settings
 
 AGENTS_MAX: Final = 1_000_000
-SERVERS: Final = ("genesis", "mcp", "servers")
 ID_GRAMMAR: Final = "an id is a lower-case letter, then lower-case letters, digits, '_', '-' or '.'"
 
 
@@ -256,19 +244,12 @@ def world_config(config: Config, scenario: Scenario, seed: int | None = None) ->
         raise ConfigurationFault(f"A seed is an integer from 0 to {INT_MAX}, not {seed}.")
     settings = config.world
     refuse(_origin(scenario), _contradictions(scenario, settings.limits.id_chars_max))
-    costs: dict[str, dict[str, Cost]] = {artifact: {} for artifact in settings.costs}
-    actions: dict[str, Cost] = {}
-    for key, cost in costs_of(settings):
-        if key[0] == "actions":
-            actions[key[1]] = _cost(cost)
-        elif key[0] == "costs":
-            costs[key[1]][key[2]] = _cost(cost)
     return WorldConfig(
         seed=settings.seed if seed is None else seed,
         admission_compute=settings.admission_compute,
-        actions=actions,
-        costs=costs,
-        method_cost=_cost(settings.method_cost),
+        actions=costs_of_actions(config),
+        costs=costs_of_methods(config),
+        method_cost=cost_of(settings.method_cost),
         call_back_compute=settings.call_back_compute,
         refunded=settings.refunded,
         pace_us=settings.pace_us,
@@ -279,6 +260,7 @@ def world_config(config: Config, scenario: Scenario, seed: int | None = None) ->
         limits=Limits(**settings.limits.model_dump()),
         principals=(*_agents(scenario), *map(_principal, scenario.principals)),
         artifacts=tuple(map(_artifact, scenario.artifacts)),
+        artifact_quotas=quotas_of_artifacts(config),
     )
 
 
@@ -426,15 +408,4 @@ def _artifact(entry: ArtifactEntry) -> ArtifactSpec:
     contract = Contract(entry.contract.id, entry.contract.price_scrip, entry.contract.members)
     return ArtifactSpec(
         entry.id, entry.owner, entry.content, entry.type, entry.description, contract
-    )
-
-
-def _cost(cost: CostSettings) -> Cost:
-    return Cost(
-        dict(cost.resources),
-        cost.price_scrip,
-        cost.latency_us,
-        cost.timeout_us,
-        cost.result_bytes_max,
-        cost.repeatable,
     )

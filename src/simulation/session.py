@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -13,16 +11,17 @@ from pathlib import Path
 from threading import current_thread, main_thread
 
 from ..adapters.event_store import SqliteEventLog
-from ..adapters.mcp_process import McpServerSpec
 from ..adapters.performer import Performer, Recorded
 from ..adapters.site import Site
 from ..agents.loop import Budget, Loop
 from ..agents.mind import Mind
-from ..genesis.mcp_bridge import UnavailableServer
 from ..world import (
+    Answer,
     Code,
+    EffectRequest,
     EffectResult,
     Envelope,
+    Invoke,
     Malformed,
     Native,
     Settle,
@@ -31,16 +30,15 @@ from ..world import (
     read_records,
     results_of,
 )
-from .config import Config, ServerSettings
+from .config import Config
 from .driver import Drive, Driver
 from .minds import MindFactory, mind_of
-from .natives import bridge_of
 from .runs import STORE_FILE
 from .scenario import Scenario
+from .servers import Place, connect
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What ends a run cleanly."""
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -135,29 +133,19 @@ class Session:
             stack.callback(log.close)
             recorded = Recorded(results_of(log.records(), log))
             return lambda name: recorded
-        proxy_url = ""
-        if self.scenario.site is not None:
-            site = Site(self.scenario.site, f"{self.scenario.name}.test")
-            await site.start()
-            stack.push_async_callback(site.close)
-            proxy_url = site.proxy_url
-        performers: dict[str, Performer] = {}
-        for name, server in self.config.genesis.mcp.servers.items():
-            bridge = bridge_of(name)
-            if not server.enabled or bridge.id not in self.world.natives:
-                continue
-            if missing := _missing_variables(server):
-                performers[bridge.id] = UnavailableServer(
-                    f"{name}: its server needs {', '.join(missing)} in the environment: "
-                    "set that, then run or resume again"
-                )
-            else:
-                spec = _spec_of(name, server, self.scenario.roots, proxy_url, self.folder)
-                performers[bridge.id] = bridge(spec)
+        host = f"{self.scenario.name}.test"
+        site = None if self.scenario.site is None else Site(self.scenario.site)
+        place = Place(self.folder, self.scenario.roots, site, host)
+        performers = await connect(stack, self.config, self.world, place, self._asked)
         performers |= self.extras.performers
         for performer in performers.values():
             stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
         return performers.get
+
+    async def _asked(self, request: EffectRequest, action: Invoke) -> Answer:
+        """An action for the principal of an effect under way, as its tool server asks for it."""
+        assert self.driver is not None, "effects are performed by the driver"
+        return await self.driver.asks.ask(request, action)
 
     def _loops(self) -> dict[str, Loop]:
         """The loop of every agent, with what it remembers of the log."""
@@ -191,6 +179,8 @@ class Session:
         for record in read_records(self.store.records(), self.store):
             given, answer = record.input, record.answer
             if isinstance(given, Envelope) and given.principal in loops and answer is not None:
+                if given.principal in waiting.values():
+                    continue  # its tool server asked for this: it was not its own decision
                 loop = loops[given.principal]
                 if isinstance(answer, Waiting):
                     waiting[answer.effect_id] = given.principal
@@ -229,40 +219,3 @@ def _closed(performer: Performer, timeout_s: float) -> Callable[[], Awaitable[No
                 await performer.close()
 
     return close
-
-
-def _missing_variables(server: ServerSettings) -> list[str]:
-    """The variables that a server takes from our environment and that are not there."""
-    named = {name for text in server.env.values() for name in _VARIABLE.findall(text)}
-    return sorted(named - os.environ.keys())
-
-
-def _spec_of(
-    name: str, server: ServerSettings, roots: tuple[Path, ...], proxy_url: str, folder: Path
-) -> McpServerSpec:
-    """How a server is started: placeholders filled, variables taken from our environment."""
-    args: list[str] = []
-    for arg in server.args:
-        if "{roots}" in arg:
-            args += [arg.replace("{roots}", str(root)) for root in roots]
-        else:
-            here = arg.replace("{run}", str(folder.absolute()))
-            args.append(here.replace("{site_proxy}", proxy_url))
-    return McpServerSpec(
-        name,
-        server.command,
-        tuple(args),
-        {
-            key: _VARIABLE.sub(lambda match: os.environ[match[1]], text)
-            for key, text in server.env.items()
-        },
-        start_timeout_s=server.start_timeout_s,
-        call_timeout_s=server.call_timeout_s,
-        line_bytes_max=server.answer_bytes_max,
-        grace_s=server.grace_s,
-        call_timeout_max_s=server.call_timeout_max_s,
-        backoff_s=server.backoff_s,
-        backoff_max_s=server.backoff_max_s,
-        restarts_max=server.restarts_max,
-        unavailable_s=server.unavailable_s,
-    )

@@ -61,7 +61,7 @@ from .facts import (
 )
 from .faults import ConfigurationFault, Fault, LogFault, NativeFault, ReplayMismatch
 from .kernel import EffectRequest, Settled, World
-from .natives import Context, Effect, Method, Native
+from .natives import Context, Effect, Method, Native, SettledHandler
 from .ports import (
     Abort,
     CallBack,
@@ -198,6 +198,7 @@ __all__ = [
     "SetLimit",
     "Settle",
     "Settled",
+    "SettledHandler",
     "Signal",
     "Signalled",
     "Sleep",

@@ -121,7 +121,7 @@ class Invocations:
     def _native(self, id: str, tool: Tool) -> Method:
         native = self._natives[id]
         method = native.methods.get(tool.name)
-        if method is not None:
+        if method is not None and (native.discovered is None or method.tool == tool):
             return method
         assert native.discovered is not None, tool.name
         return native.discovered(tool)

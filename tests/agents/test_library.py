@@ -74,8 +74,8 @@ def text(value: str) -> Done:
 
 SEARCH = Invoke("genesis_store", "search", {"query": "digest"})
 LISTED = Invoke("genesis_store", "list", {"owner": "anna", "type": "index"})
-DIRECTORY = Invoke("genesis_filesystem", "list_directory", {"path": "."})
-FILE = Invoke("genesis_filesystem", "read_text_file", {"path": "docs/a.md"})
+DIRECTORY = Invoke("genesis_filesystem", "list_directory", {"path": "/docs"})
+FILE = Invoke("genesis_filesystem", "read_file", {"path": "/docs/docs/a.md"})
 PAGE = Invoke("genesis_fetch", "fetch", {"url": "http://library.test/index.html"})
 ROWS = Done({"artifacts": [ROW, {**ROW, "id": "free", "read_scrip": 0}], "after": None})
 NOTHING = Done({"artifacts": [], "after": None})
@@ -176,9 +176,9 @@ def test_a_librarian_goes_from_a_listing_to_a_file_to_its_digest():
 
     assert mind.choose(seen()) == DIRECTORY
     entered = mind.choose(seen((DIRECTORY, text("[FILE] a.md\n[FILE] picture.png"))))
-    assert entered == Invoke("genesis_filesystem", "read_text_file", {"path": "a.md"})
+    assert entered == Invoke("genesis_filesystem", "read_file", {"path": "/docs/a.md"})
     deeper = mind.choose(seen((DIRECTORY, text("[DIR] more"))))
-    assert deeper == Invoke("genesis_filesystem", "list_directory", {"path": "more"})
+    assert deeper == Invoke("genesis_filesystem", "list_directory", {"path": "/docs/more"})
     digest = mind.choose(seen((FILE, text("# The way in\n\nAn action comes in an envelope."))))
     assert isinstance(digest, Write)
     assert digest.id == "digest_docs_a.anna"

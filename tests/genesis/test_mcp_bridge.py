@@ -24,10 +24,14 @@ from scripworld.world import (
 )
 
 SERVER = Path(__file__).with_name("servers") / "small_server.py"
-FILES = "genesis_filesystem"
+FILES = "genesis_small"
+OFF = {name: {"enabled": False} for name in ("filesystem", "fetch")}
 QUOTAS = {"compute": 1_000, "tool_calls": 50}
 OF_ITS_OWN = ["list_tools", "list_directory", "read_text_file", "later", "fails", "fails_silently"]
-METHODS = [*OF_ITS_OWN, "error", "crash", "big", "no_content", "structured"]
+METHODS = [
+    *(*OF_ITS_OWN, "error", "crash", "big", "no_content"),
+    *("structured", "misstructured", "unstructured"),
+]
 
 
 class Bridge:
@@ -53,10 +57,11 @@ class Bridge:
             "start_timeout_s": 20,
             "grace_s": 0.3,
             "answer_bytes_max": 100_000,
+            "sandbox": {"runner": "none"},
         }
         defaults = {
             "store": {"runs_dir": str(self.folder / "runs")},
-            "genesis": {"mcp": {"servers": {"filesystem": server, "fetch": {"enabled": False}}}},
+            "genesis": {"mcp": {"servers": OFF | {"small": server}}},
             "world": {"costs": {FILES: {"*": self.cost}}},
         }
         minds = {"a": Scripted(invocations(*calls))}
@@ -140,8 +145,8 @@ def test_discovery_makes_the_tools_of_the_server_methods_of_the_artifact(bridge:
     )
     tools = {tool.name: tool for tool in run.state().artifacts.by_id[FILES].interface}
     assert list(tools) == METHODS
-    assert tools["read_text_file"].output_schema is not None
-    assert tools["list_tools"].description.startswith("Ask the server of genesis_filesystem")
+    assert tools["structured"].output_schema is not None
+    assert tools["list_tools"].description.startswith("Ask the server of genesis_small")
     assert bridge.noted() == ["start", "read_text_file", "structured"]
 
 
@@ -149,10 +154,15 @@ def test_a_tool_that_no_world_can_take_up_is_left_out_and_named(bridge: Bridge):
     listed = answers_of(bridge.run(LIST))[0]
 
     assert isinstance(listed, Done)
-    assert listed.result["left_out"] == [
-        *("fetches_its_schema", "goes_round", "no_schema", "odd_schema", "Name with spaces!", ""),
-        *("x" * 65, "x" * 64 + "y", "fails", "list_tools"),
-    ]
+    left_out = listed.result["left_out"]
+    assert list(left_out) == sorted(
+        [
+            *("fetches_its_schema", "goes_round", "no_schema", "odd_schema", "Name with spaces!"),
+            *("?", "x" * 65, "x" * 64 + "y", "fails"),
+        ]
+    )
+    assert left_out["fails"] == "it is listed twice"
+    assert left_out["goes_round"].startswith("its arguments cannot be checked: a reference points")
 
 
 def test_discovery_again_changes_nothing(bridge: Bridge):
@@ -170,13 +180,18 @@ def test_more_tools_than_a_world_takes_are_left_out(bridge: Bridge):
             "config": limits,
         }
     )
-    server = {"command": sys.executable, "args": [str(SERVER), str(bridge.notes)], "grace_s": 0.3}
+    server = {
+        "command": sys.executable,
+        "args": [str(SERVER), str(bridge.notes)],
+        "grace_s": 0.3,
+        "sandbox": {"runner": "none"},
+    }
     run = scripworld.run(
         scenario,
         minds={"a": Scripted(invocations(LIST))},
         settings={
             "store": {"runs_dir": str(bridge.folder)},
-            "genesis": {"mcp": {"servers": {"filesystem": server, "fetch": {"enabled": False}}}},
+            "genesis": {"mcp": {"servers": OFF | {"small": server}}},
         },
     )
 
@@ -193,8 +208,13 @@ def test_more_tools_than_a_world_takes_are_left_out(bridge: Bridge):
         ("fails_silently", {}, Code.TOOL_FAILED, "the tool failed without a word"),
         ("error", {}, Code.TOOL_FAILED, "it answered with error -32602: error is out of order"),
         ("no_content", {}, Code.TOOL_FAILED, "the tool answered no content"),
+        (
+            *("misstructured", {}, Code.TOOL_FAILED),
+            "the structured content is not what the tool declares: rows must be of type integer",
+        ),
+        ("unstructured", {}, Code.TOOL_FAILED, "answered no structured content"),
         ("crash", {}, Code.TOOL_CRASHED, "Its last words: the disk is on fire"),
-        ("big", {"size": 200_000}, Code.RESULT_TOO_LARGE, "filesystem: "),
+        ("big", {"size": 200_000}, Code.RESULT_TOO_LARGE, "small: "),
         ("later", {"delay_s": 60}, Code.EFFECT_TIMEOUT, "was not answered within 0.5 s"),
     ],
 )
@@ -222,7 +242,7 @@ def test_a_server_that_is_not_installed_is_unavailable_in_one_sentence_and_refun
     failed = failure_of(run)
     assert failed.code is Code.TOOL_UNAVAILABLE
     assert failed.detail == (
-        "filesystem: `no-such-command-anywhere` was not found on PATH. "
+        "small: `no-such-command-anywhere` was not found on PATH. "
         "Install it, or give its full path."
     )
     assert run.state().resources.tracker.usage("a", "tool_calls", run.state().now_us) == 0

@@ -127,7 +127,7 @@ def test_librarians_make_digests_of_files_and_websters_of_pages(run: Run):
         and isinstance(r.input.action, Invoke)
         and isinstance(r.answer, Waiting)
     }
-    assert ("genesis_filesystem", "read_text_file") in called
+    assert ("genesis_filesystem", "read_file") in called
     assert ("genesis_fetch", "fetch") in called
     assert any(isinstance(r.input, Settle) and isinstance(r.answer, Done) for r in run.records())
 

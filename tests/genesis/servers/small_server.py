@@ -21,10 +21,11 @@ def schema(*required, **properties):
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
+ROWS = schema("rows", rows={"type": "integer"})
 PATH = schema("path", path=TEXT)
 TOOLS = [
     {"name": "list_directory", "description": "List.", "inputSchema": PATH},
-    {"name": "read_text_file", "description": "Read.", "inputSchema": PATH, "outputSchema": PATH},
+    {"name": "read_text_file", "description": "Read.", "inputSchema": PATH},
     {"name": "later", "inputSchema": schema("delay_s", delay_s={"type": "number"})},
     {"name": "fails", "inputSchema": schema()},
     {"name": "fails_silently", "inputSchema": schema()},
@@ -32,7 +33,9 @@ TOOLS = [
     {"name": "crash", "inputSchema": schema()},
     {"name": "big", "inputSchema": schema("size", size={"type": "integer"})},
     {"name": "no_content", "inputSchema": schema()},
-    {"name": "structured", "inputSchema": schema()},
+    {"name": "structured", "inputSchema": schema(), "outputSchema": ROWS},
+    {"name": "misstructured", "inputSchema": schema(), "outputSchema": ROWS},
+    {"name": "unstructured", "inputSchema": schema(), "outputSchema": ROWS},
     # Tools that no world can take up.
     {"name": "fetches_its_schema", "inputSchema": {"$ref": "http://elsewhere.test/schema.json"}},
     {"name": "goes_round", "inputSchema": {"$ref": "#"}},
@@ -88,6 +91,10 @@ def call(id, name, args):
         return text("x" * args["size"])
     if name == "structured":
         return text("5", structuredContent={"rows": 5})
+    if name == "misstructured":
+        return text("many", structuredContent={"rows": "many"})
+    if name == "unstructured":
+        return text("5")
     if name == "no_content":
         return {"nothing": True}
     send({"id": id, "error": {"code": -32602, "message": f"{name} is out of order"}})
