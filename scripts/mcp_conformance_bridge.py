@@ -82,7 +82,8 @@ class Bridge:
         self, method: str, headers: dict[str, str], body: bytes | None = None
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(self._url.netloc, timeout=ANSWER_S)
-        connection.request(method, self._url.path or "/", body, {**self._kept, **headers})
+        headers = {**self._kept, **headers, "Connection": "close"}
+        connection.request(method, self._url.path or "/", body, headers)
         return connection.getresponse()
 
     def _write(self, message: Message) -> None:

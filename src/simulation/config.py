@@ -22,6 +22,8 @@ from .settings_file import read_settings
 
 SERVERS: Final = ("genesis", "mcp", "servers")
 """Where the tool servers stand."""
+IMPORTED: Final = "servers.yaml"
+"""Settings over those of `config.yaml`, beside it; `scripworld tools import` writes it."""
 FILLED: Final = (
     (("world", "actions", "*"), ("world", "method_cost")),
     (("world", "costs", "*", "*"), ("world", "method_cost")),
@@ -187,6 +189,18 @@ def config_dir() -> Path:
     )
 
 
+def base_settings() -> Settings:
+    """Return what `config.yaml` says, and over it `servers.yaml` beside it where there is one.
+
+    Raises:
+        ConfigurationFault: one of them can't be read.
+    """
+    folder = config_dir()
+    settings = read_settings(folder / "config.yaml")
+    imported = folder / IMPORTED
+    return settings.under(read_settings(imported)) if imported.is_file() else settings
+
+
 def load_config(
     path: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -195,15 +209,15 @@ def load_config(
     """Put the configuration together, later ones over earlier ones, key by key.
 
     Args:
-        path: a file of the user's, over `config.yaml` and the scenario's settings.
+        path: a file of the user's, over `base_settings` and the scenario's settings.
         overrides: what the caller sets, over everything else.
-        scenario: what the scenario sets, over `config.yaml`.
+        scenario: what the scenario sets, over `base_settings`.
 
     Raises:
         ConfigurationFault: a file can't be read, or what it says can't be used; a sentence for each
             fault, with file, line and key.
     """
-    settings = read_settings(config_dir() / "config.yaml")
+    settings = base_settings()
     if scenario is not None:
         settings = settings.under(scenario)
     if path is not None:

@@ -199,8 +199,7 @@ class Driver:
                     break
                 until_us = min(next_us or self._drive.until_us, self._drive.until_us)
                 passed_us = began_us + int((time.monotonic() - began_s) * 1e6)
-                wait_s = max(0.001, (until_us - passed_us) / 1e6)
-                await self._stir(min(wait_s, _VIEW_S))
+                await self._stir(min(max(0.001, (until_us - passed_us) / 1e6), _VIEW_S))
                 await self._breathe()
             return ended
         finally:
@@ -335,8 +334,7 @@ class Driver:
         if settled is None or isinstance(settled.answer, Waiting):
             return
         self.tally.answered(settled.answer)
-        asker = self.asks.settled(settled)
-        if asker is not None:
+        if (asker := self.asks.settled(settled)) is not None:
             if asker in self._flights:
                 self._flights[asker].due_us = now_us
             return

@@ -61,8 +61,8 @@ def package_of(command: str, args: Sequence[str]) -> str:
     return launcher
 
 
-def read_manifest(folder: Path, server: str, package: str) -> Manifest | None:
-    """The manifest of a server, if there is one and it is of that package.
+def read_manifest(folder: Path, server: str, package: str | None = None) -> Manifest | None:
+    """The manifest of a server, if there is one and it is of that package; None stands for any.
 
     Raises:
         ConfigurationFault: its file cannot be used, or was changed by hand.
@@ -79,13 +79,13 @@ def read_manifest(folder: Path, server: str, package: str) -> Manifest | None:
         file = msgspec.json.decode(data, type=_File)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ConfigurationFault(f"{shown(path)} is no manifest: {error}; {again}") from None
-    if file.package != package:
+    if package not in (None, file.package):
         return None
     tools = kept(file.tools, file.features, _LIMITS)
     if tools.digest() != file.sha256:
         raise ConfigurationFault(f"{shown(path)} was changed: its hash does not fit; {again}")
     pinned = ToolList(tools.tools, {**file.left_out, **tools.left_out}, tools.features)
-    return Manifest(server, package, file.protocol, pinned)
+    return Manifest(server, file.package, file.protocol, pinned)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:

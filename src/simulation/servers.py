@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from dotenv import dotenv_values
 from ..adapters.egress import EgressPolicy
 from ..adapters.egress_log import EgressLog
 from ..adapters.egress_proxy import EgressProxy
-from ..adapters.mcp_asks import Host
+from ..adapters.mcp_asks import NO_HOST, Host
 from ..adapters.mcp_process import McpServerSpec
 from ..adapters.performer import Performer
 from ..adapters.sandbox import Sandbox, chosen_runner, proxy_seen
@@ -163,10 +164,7 @@ class Server:
         def fill_one(word: str) -> str:
             return _PLACE.sub(lambda match: places[match[1]], word)
 
-        write = tuple(Path(folder) for folder in fill(held.write))
-        for folder in write:  # what it may write to and is not there is ours to make
-            folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-        read = tuple(Path(path) for path in fill(held.read))
+        read, write = (tuple(map(Path, fill(paths))) for paths in (held.read, held.write))
         env = {} if self.is_keyless else settings.env
         return McpServerSpec(
             name=self.name,
@@ -216,31 +214,47 @@ async def connect(
         if (reason := server.why_not()) is not None:
             performers[bridge.id] = UnavailableServer(reason)
             continue
-        performers[bridge.id] = await _bridge(stack, server, world, place, host)
+        known = partial(_known, server, world)
+        performers[bridge.id] = await open_bridge(stack, server, place, world.limits, known, host)
     return performers
 
 
-async def _bridge(
-    stack: AsyncExitStack, server: Server, world: World, place: Place, host: Host
+def _known(server: Server, world: World) -> ToolList | None:
+    """What a world knows of a server's tools: its manifest, else its artifact's interface."""
+    manifest = server.manifest()
+    if manifest is not None:
+        return manifest.tools
+    interface = world.state.artifacts.by_id[server.bridge.id].interface
+    told = known_from(server.bridge, interface)
+    return told if told.tools else None
+
+
+async def open_bridge(
+    stack: AsyncExitStack,
+    server: Server,
+    place: Place,
+    limits: Limits,
+    known: Callable[[], ToolList | None],
+    host: Host = NO_HOST,
 ) -> GenesisMcpBridge:
-    """The bridge to a server that can be started, with its proxy where it has one."""
+    """The bridge to a server that can be started, with its proxy where it has one.
+
+    Args:
+        stack: what has to be closed at the end; the bridge is the caller's to close.
+        server, place: which, and where. limits: of the world.
+        known: the tools that it is compared with. host: what it may ask for in a call.
+    """
     proxy: EgressProxy | None = None
     if server.settings.sandbox.network == "proxy":
         proxy = await open_proxy(stack, server, place)
-
-    def known() -> ToolList | None:
-        manifest = server.manifest()
-        if manifest is not None:
-            return manifest.tools
-        interface = world.state.artifacts.by_id[server.bridge.id].interface
-        told = known_from(server.bridge, interface)
-        return told if told.tools else None
-
+    spec = server.spec(place, proxy)
+    for folder in spec.sandbox.write:  # what it may write to and is not there is ours to make
+        folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
     bridge = server.bridge(
-        server.spec(place, proxy),
+        spec,
         known=known,
         policy=server.policy,
-        limits=world.limits,
+        limits=limits,
         secrets=server.secrets(),
         host=host,
     )

@@ -63,7 +63,8 @@ def run_with(folder: Path, servers: dict[str, Any], *calls: Invoke, **arguments:
 def small(folder: Path, **more: Any) -> dict[str, Any]:
     """The small server."""
     args = [str(SERVER), str(folder / "notes")]
-    return {"command": sys.executable, "args": args, "start_timeout_s": 20, "grace_s": 0.3} | more
+    contained = {"sandbox": {"runner": "none"}, "start_timeout_s": 20, "grace_s": 0.3}
+    return {"command": sys.executable, "args": args} | contained | more
 
 
 def answers_of(run: Run) -> list[Answer]:
@@ -142,7 +143,7 @@ def test_an_artifact_of_somebody_elses_with_the_name_of_a_server_is_not_taken_fo
 
 @pytest.mark.parametrize(
     ("server", "missing"),
-    [("echo_tools", "SMALL_KEY"), ("web_search", "BRAVE_API_KEY, SMALL_KEY")],
+    [("echo_tools", "SMALL_KEY"), ("github", "GITHUB_PERSONAL_ACCESS_TOKEN, SMALL_KEY")],
 )
 def test_a_server_whose_variable_is_missing_is_unavailable_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, missing: str
@@ -160,7 +161,8 @@ def test_a_server_whose_variable_is_missing_is_unavailable_and_the_run_goes_on(
     assert first == second
     assert first.code is Code.TOOL_UNAVAILABLE
     assert first.detail == (
-        f"{server}: its server needs {missing} in the environment: set that, then run or resume again"
+        f"{server}: its server needs {missing} in the environment or in .env: "
+        "set that, then run or resume again"
     )
     assert isinstance(balance, Done)
     assert not (tmp_path / "notes").exists()
@@ -178,7 +180,7 @@ def test_it_is_available_when_the_variable_is_set_and_the_run_resumed(
     run = scripworld.resume(begun.folder, minds={"a": Scripted([LIST, LIST])})
 
     assert [type(answer) for answer in answers_of(run)] == [Failed, Done]
-    kept = [path.read_bytes() for path in run.folder.iterdir()]
+    kept = [path.read_bytes() for path in run.folder.rglob("*") if path.is_file()]
     assert not any(b"secret-of-the-test" in data for data in kept)
 
 
@@ -253,5 +255,5 @@ def test_the_sqlite_and_thinking_servers_run_as_they_are_configured(tmp_path: Pa
 
     answers = answers_of(run)
     assert [type(answer) for answer in answers] == [Done] * 4, answers
-    assert (run.folder / "shared.db").is_file()
+    assert (run.folder / "servers" / "sqlite" / "shared.db").is_file()
     scripworld.open_run(run.folder).verify()

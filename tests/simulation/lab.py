@@ -12,8 +12,10 @@ from scripworld import __version__
 from scripworld.adapters.event_store import StoreFault
 from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.agents.mind import Observation
+from scripworld.genesis.fetch import GenesisFetch
+from scripworld.genesis.filesystem import GenesisFilesystem
 from scripworld.simulation.config import Config
-from scripworld.simulation.natives import NATIVES
+from scripworld.simulation.natives import BUILT_IN
 from scripworld.simulation.runner import Extras, Session
 from scripworld.simulation.scenario import Scenario, configure, world_config
 from scripworld.world import (
@@ -251,10 +253,11 @@ VALUES: list[Any] = [
     *(b"bytes", {1, 2}, "\ud800", 2**70, float("nan"), _deep(), [], 0, 2.0),
     *({"content": None}, {"content": [{"text": 5}]}, {"content": [5]}),
 ]
+NATIVES = BUILT_IN | {bridge.id: bridge.native() for bridge in (GenesisFilesystem, GenesisFetch)}
 TOOLS = {
     "genesis_filesystem": [
         {"name": name, "inputSchema": {"properties": {"path": {"type": "string"}}}}
-        for name in ("list_directory", "read_text_file")
+        for name in ("list_directory", "read_file")
     ],
     "genesis_fetch": [
         {"name": "fetch", "inputSchema": {"properties": {"url": {"type": "string"}}}}

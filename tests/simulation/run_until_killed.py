@@ -32,6 +32,7 @@ def settings(folder: Path) -> dict[str, Any]:
         "command": sys.executable,
         "args": [str(SERVER), str(folder / "notes"), "child"],
         "grace_s": 0.3,
+        "sandbox": {"runner": "none"},
     }
     return {
         "store": {"runs_dir": str(folder), "group_records_max": 20},

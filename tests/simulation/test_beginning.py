@@ -22,7 +22,7 @@ except scripworld.Fault as fault:
 
 
 @pytest.mark.parametrize(
-    ("bytes_max", "file"), [(0, "run.json"), (200, "run.json"), (20_000, "world.db")]
+    ("bytes_max", "file"), [(0, "run.json"), (200, "run.json"), (40_000, "world.db")]
 )
 def test_a_disk_that_is_full_at_the_beginning_leaves_no_run_behind(
     tmp_path: Path, bytes_max: int, file: str

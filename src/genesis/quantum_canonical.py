@@ -1,0 +1,98 @@
+"""Owns the canonical form of a circuit, and its hash: the same for the same circuit however it was written.
+
+What makes no difference is taken away: ids, sub-circuits and repeats (already written out), aliases,
+barriers, the order of operations that share no wire, and the order of qubits where a gate is
+symmetric in them. What would need algebra is left: two zs are not an identity here. It must not
+know what runs a circuit; what is run is the canonical form, so equal hashes mean equal counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from .quantum_angles import Angle
+from .quantum_circuit import Circuit, Op
+from .quantum_gates import GATES
+
+FORMAT = "scripworld-circuit-1"
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def canonical(circuit: Circuit) -> Circuit:
+    """The same circuit in canonical order, without ids and barriers."""
+    levels = levels_of(circuit)
+    rows = []
+    for op, level in zip(circuit.ops, levels, strict=True):
+        if op.gate == "barrier":
+            continue
+        qubits = op.qubits
+        if (symmetric := GATES[op.gate].symmetric) is not None:
+            start, end = symmetric
+            end = end if end >= 0 else len(qubits) + end
+            qubits = (*qubits[:start], *sorted(qubits[start:end]), *qubits[end:])
+        rows.append((level, min(qubits, default=-1), qubits, op))
+    if any(not op.qubits for *_, op in rows):  # global phases alone can stand at one place
+        rows.sort(key=lambda row: (row[0], row[1], row[3].when, repr(row[3].params)))
+    else:
+        rows.sort(key=lambda row: row[:2])
+    ops = tuple([Op(op.gate, op.params, q, op.clbits, op.when) for _, _, q, op in rows])
+    return Circuit(circuit.qubits, circuit.clbits, ops, circuit.parameters)
+
+
+def levels_of(circuit: Circuit) -> list[int]:
+    """For each operation the earliest moment, from 1, at which it can happen; 0 for barriers.
+
+    Operations of one moment share no qubit and write no bit that another reads or writes.
+    """
+    qubit = [0] * circuit.qubits
+    written = [0] * circuit.clbits
+    touched = [0] * circuit.clbits
+    levels = []
+    for op in circuit.ops:
+        if op.gate == "barrier":
+            levels.append(0)
+            continue
+        level = 0
+        for q in op.qubits:
+            level = max(level, qubit[q])
+        for c in op.clbits:
+            level = max(level, touched[c])
+        for c, _ in op.when:
+            level = max(level, written[c])
+        level += 1
+        for q in op.qubits:
+            qubit[q] = level
+        for c in op.clbits:
+            written[c] = touched[c] = level
+        for c, _ in op.when:
+            touched[c] = max(touched[c], level)
+        levels.append(level)
+    return levels
+
+
+def hash_of(circuit: Circuit) -> str:
+    """SHA-256 of the canonical form, in hexadecimal digits.
+
+    The form is JSON: format, qubits, clbits, parameters, and [gate, angles, qubits, clbits,
+    conditions] of each operation, with angles as ``float.hex`` writes them.
+    """
+    form = canonical(circuit)
+    ops = [
+        [op.gate, [_exact(p) for p in op.params], op.qubits, op.clbits, op.when] for op in form.ops
+    ]
+    told = [FORMAT, form.qubits, form.clbits, form.parameters, ops]
+    return hashlib.sha256(_ENCODER.encode(told)).hexdigest()
+
+
+def seal(hash: str, metadata: dict[str, Any]) -> str:
+    """SHA-256 over a circuit's hash together with what is said about it."""
+    return hashlib.sha256(_ENCODER.encode([FORMAT, hash, metadata])).hexdigest()
+
+
+def _exact(angle: Angle) -> Any:
+    if isinstance(angle, float):
+        return angle.hex()
+    return [angle.constant.hex(), [[name, factor.hex()] for name, factor in angle.terms]]
