@@ -220,7 +220,9 @@ def through_a_world(folder: Path, command: list[str], callers: int, seconds: flo
     agents = {"id": "caller", "mind": "caller", "count": callers, "scrip": 10**9, "quotas": quotas}
     cost = {"resources": {"compute": 3, "tool_calls": 1}, "price_scrip": 1}
     servers: dict[str, Any] = {name: {"enabled": False} for name in ("filesystem", "fetch")}
-    servers["raw"] = {"command": command[0], "args": command[1:]}
+    # The bare clients' servers are not contained either: the same process on both sides.
+    raw = {"command": command[0], "args": command[1:], "sandbox": {"runner": "none"}}
+    servers["raw"] = raw
     settings = {
         "store": {"runs_dir": str(folder)},
         "runner": {"clock": "wall", "effects_in_flight_max": callers},
@@ -352,8 +354,7 @@ def workers_of(
 
 def measure(args: argparse.Namespace, peers: Path) -> Results:
     results, rounds, seconds = Results(), args.rounds, args.seconds
-    # The text of the server is on the command line: it needs no file that a sandbox would hide.
-    raw = [sys.executable, "-I", "-S", "-c", RAW_SERVER.read_text(encoding="utf-8")]
+    raw = [sys.executable, "-I", "-S", str(RAW_SERVER)]
     with workers_of((OURS, SDK, FASTMCP, WORLD), peers, raw) as workers:
         clients = [worker for worker in workers.values() if worker.client != WORLD]
         for turn in range(rounds):

@@ -7,6 +7,7 @@ message is written anew from what was understood.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
@@ -32,10 +33,24 @@ _NEVER_NAMED: Final = frozenset((b"content-length", b"host"))
 Headers = list[tuple[bytes, bytes]]
 
 
-class Halted(Fault):
-    """A request that ends with an answer of our own: its status, a word for the log, a sentence."""
+class Trouble(enum.StrEnum):
+    """What a request ended by, where that was no rule of the policy; as it stands in the log."""
 
-    def __init__(self, status: int, reason: str, text: str) -> None:
+    MALFORMED = "malformed"
+    METHOD = "method"
+    SITE = "site"
+    UNRESOLVED = "unresolved"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    BAD_ANSWER = "bad_answer"
+    HUNG_UP = "hung_up"
+    CLOSED = "closed"
+
+
+class Halted(Fault):
+    """A request that ends with an answer of our own: its status, the trouble, a sentence."""
+
+    def __init__(self, status: int, reason: Trouble, text: str) -> None:
         super().__init__(text)
         self.status = status
         self.reason = reason
@@ -53,22 +68,24 @@ def request_of(head: bytes, connection: h11.Connection) -> h11.Request:
     names = [line.partition(b":")[0].lower() for line in lines[1:]]
     lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
     if any(byte in line for line in lines for byte in (b"\r", b"\n", b"\0")):
-        raise Halted(400, "malformed", "a line of the request doesn't end with CR and LF")
+        raise Halted(400, Trouble.MALFORMED, "a line of the request doesn't end with CR and LF")
     if any(line[:1] in (b"", b" ", b"\t") for line in lines):
-        raise Halted(400, "malformed", "a header runs over two lines")
+        raise Halted(400, Trouble.MALFORMED, "a header runs over two lines")
     lists = any(b"," in line for line, name in zip(lines[1:], names, strict=True) if name in _BODY)
     if lengths + codings > 1 or lists:
-        raise Halted(400, "malformed", "the request says twice how long its body is")
+        raise Halted(400, Trouble.MALFORMED, "the request says twice how long its body is")
     try:
         connection.receive_data(head)
         request = connection.next_event()
     except h11.RemoteProtocolError as error:
-        raise Halted(error.error_status_hint, "malformed", f"this is no request: {error}") from None
+        raise Halted(
+            error.error_status_hint, Trouble.MALFORMED, f"this is no request: {error}"
+        ) from None
     assert isinstance(request, h11.Request), request
     if request.http_version not in ((b"1.1",) if codings else (b"1.0", b"1.1")):
-        raise Halted(400, "malformed", "the request is not in HTTP/1.1")
+        raise Halted(400, Trouble.MALFORMED, "the request is not in HTTP/1.1")
     if request.method.decode() not in METHODS:
-        raise Halted(405, "method", f"only {', '.join(sorted(METHODS))} are passed on")
+        raise Halted(405, Trouble.METHOD, f"only {', '.join(sorted(METHODS))} are passed on")
     return request
 
 
@@ -84,10 +101,13 @@ def passed_request(request: h11.Request, target: Target) -> h11.Request:
 def passed_response(
     response: h11.Response | h11.InformationalResponse,
 ) -> h11.Response | h11.InformationalResponse:
-    """Return what is answered; h11 sees to its framing."""
+    """Return what is answered; h11 sees to its framing, by a length only where that was the frame."""
+    headers = _passed(response.headers)
+    if any(name == b"transfer-encoding" for name, _ in response.headers):
+        headers = [pair for pair in headers if pair[0] != b"content-length"]
     return type(response)(
         status_code=response.status_code,
-        headers=[*_passed(response.headers), (b"Connection", b"close")],
+        headers=[*headers, (b"Connection", b"close")],
         reason=response.reason,
     )
 

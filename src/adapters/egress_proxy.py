@@ -22,9 +22,10 @@ from typing import Final
 
 from ..world import ConfigurationFault
 from .egress import EgressPolicy, EgressRefused, Rule
-from .egress_exchange import READ_BYTES, Exchange, Resolver, Route, Rules
+from .egress_exchange import Exchange, Resolver, Route, Terms
 from .egress_http import whole_answer
 from .egress_log import EgressEvent, EgressLog, utc_now
+from .egress_relay import READ_BYTES
 
 RESOLVERS_MAX: Final = 4
 """Names looked up at one time; a resolver that hangs holds up nobody but this server."""
@@ -52,7 +53,7 @@ class EgressProxy:
         routes: Mapping[str, Route] = _NO_ROUTES,
         resolve: Resolver | None = None,
     ) -> None:
-        self._rules = Rules(server, policy, routes, resolve or self._look_up)
+        self._terms = Terms(server, policy, routes, resolve or self._look_up)
         self._log = EgressLog(log).write if isinstance(log, Path) else log
         self._folder: Path | None = None
         self._servers: list[asyncio.Server] = []
@@ -83,7 +84,7 @@ class EgressProxy:
             raise ConfigurationFault(
                 f"{tempfile.gettempdir()} is too long for a socket: let TMPDIR name a shorter one"
             )
-        backlog = self._rules.policy.connections_max
+        backlog = self._terms.policy.connections_max
         self._servers.append(
             await asyncio.start_server(
                 self._on_client, "127.0.0.1", 0, limit=READ_BYTES, backlog=backlog
@@ -115,10 +116,10 @@ class EgressProxy:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _on_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) >= self._rules.policy.connections_max:
+        if len(self._tasks) >= self._terms.policy.connections_max:
             self._turn_away(writer)
             return
-        task = asyncio.create_task(self._serve(Exchange(self._rules, reader, writer)))
+        task = asyncio.create_task(self._serve(Exchange(self._terms, reader, writer)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -132,10 +133,10 @@ class EgressProxy:
     def _turn_away(self, writer: asyncio.StreamWriter) -> None:
         rule = Rule.CONNECTIONS_MAX
         fault = EgressRefused(rule, "too many connections are open")
-        text = f"Blocked by the egress policy of {self._rules.server}: {fault}.\n"
+        text = f"Blocked by the egress policy of {self._terms.server}: {fault}.\n"
         writer.write(whole_answer("", 503, text.encode(), reason=f"egress policy: {rule}"))
         writer.close()
-        server = self._rules.server
+        server = self._terms.server
         self._log(EgressEvent(utc_now(), server, verdict="refused", reason=rule, status=503))
 
     async def _look_up(self, host: str, port: int) -> Sequence[str]:

@@ -30,12 +30,14 @@ _ID_FIRST: Final = re.compile(
 _ID_LAST: Final = re.compile(
     rb',\s*"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z'
 )
-# Escapes are matched one after the other, so that `\\ud800` (a backslash and text) is left alone.
-_ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+# Half of a surrogate pair without the other half, where each backslash begins an escape.
+_LONE: Final = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
+_ESCAPED_BACKSLASH: Final = rb"\\"
+_MASK: Final = b"\xff\xff"
+"""Stands for an escaped backslash for a moment: no UTF-8 holds these bytes."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -237,8 +239,7 @@ class JsonRpcCodec:
         fixed = _repaired(line)
         try:
             if fixed.lstrip()[:1] == b"[":
-                batch = self._batch_decoder.decode(fixed)
-                messages = [self._decoder.decode(item) for item in batch]
+                messages = self._batch(fixed)
             elif fixed != line:
                 messages = [self._decoder.decode(fixed)]
             else:
@@ -256,6 +257,15 @@ class JsonRpcCodec:
             self.dropped.noise += 1
         else:
             events.append(Unreadable(request_id, f"it isn't valid JSON: {error}", len(line)))
+
+    def _batch(self, line: bytes) -> list[_Incoming]:
+        messages: list[_Incoming] = []
+        for item in self._batch_decoder.decode(line):
+            try:
+                messages.append(self._decoder.decode(item))
+            except (ValueError, RecursionError):
+                self.dropped.noise += 1
+        return messages
 
     def _read_message(self, message: _Incoming, size: int, events: list[Event]) -> None:
         request_id = message.id
@@ -309,4 +319,7 @@ def _answer(request_id: int, message: _Incoming, size: int) -> Event:
 def _repaired(line: bytes) -> bytes:
     """Replace what no text can hold (invalid UTF-8, lone surrogates) by U+FFFD."""
     text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").encode()
-    return _ESCAPE.sub(lambda match: b"\\ufffd" if match["lone"] else match[0], text)
+    if b"\\u" not in text:
+        return text
+    masked = _LONE.sub(rb"\\ufffd", text.replace(_ESCAPED_BACKSLASH, _MASK))
+    return masked.replace(_MASK, _ESCAPED_BACKSLASH)

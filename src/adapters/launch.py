@@ -5,6 +5,7 @@ comes from is `provision`'s, and the process is `mcp_process`'s.
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import sys
@@ -22,7 +23,7 @@ __all__ = ["Launch", "prepare"]
 
 _PATH_INSIDE: Final = ("/usr/local/bin", "/usr/bin", "/bin")
 _PLAIN_NAMES: Final = frozenset(("LANG", "LANGUAGE", "TZ"))
-_OUTSIDE_NAMES: Final = frozenset(("PATH", "TMPDIR", "USER", "LOGNAME"))
+_OUTSIDE_NAMES: Final = frozenset(("TMPDIR", "USER", "LOGNAME"))
 _CERTIFICATES: Final = frozenset(
     (
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
@@ -59,6 +60,7 @@ async def prepare(spec: McpServerSpec) -> Launch:
     needed = _needed(spec, package, command[0], ours) if holder else ()
     own, temporary = _own_folder(spec, bool(holder or package))
     limits = _limits(spec.sandbox, own)
+    cwd = spec.cwd or (str(own) if own else None)
     if holder:
         assert own is not None
         path = os.pathsep.join((*_folders_of_programs(package), *_PATH_INSIDE))
@@ -66,13 +68,13 @@ async def prepare(spec: McpServerSpec) -> Launch:
         argv = held(holder, spec.sandbox, own, needed, command, base_python())
         if spec.sandbox.runner == "bubblewrap":  # it passes no signal on
             limits = ("wrapped", *limits)
-        return Launch(argv, environment, str(own), limits, temporary)
+        return Launch(argv, environment, cwd, limits, temporary)
     if package:
-        environment = _environment(spec, {"HOME": str(own)}, _OUTSIDE_NAMES)
+        path = os.pathsep.join((*_folders_of_programs(package), ours.get("PATH", os.defpath)))
+        environment = _environment(spec, {"PATH": path, "HOME": str(own)}, _OUTSIDE_NAMES)
     else:
         home = {"HOME": str(own)} if own else {}
         environment = ours | home | _proxy_variables(spec.sandbox) | dict(spec.env)
-    cwd = spec.cwd or (str(own) if own else None)
     return Launch(command, environment, cwd, limits, temporary)
 
 
@@ -128,6 +130,8 @@ def _own_folder(spec: McpServerSpec, always: bool) -> tuple[Path | None, Path | 
             made = Path(tempfile.mkdtemp(prefix="scripworld-server-")) if always else None
             return made, made
         own = _absolute(own)
+        if own.is_symlink():  # what it leads to could have been chosen by another server
+            raise FileExistsError(errno.EEXIST, "it is a link", str(own))
         own.mkdir(parents=True, exist_ok=True)
         return own, None
     except OSError as error:
@@ -148,11 +152,14 @@ def _needed(
         if not path.exists():
             problem = f"it is to see {path}, which doesn't exist: make it, or don't name it."
             raise McpUnavailable(spec.name, problem)
+        if _leads_out(_absolute(path), sandbox):
+            problem = f"it is to see {path}, a link that it could have made itself: remove that."
+            raise McpUnavailable(spec.name, problem)
     shown = {_absolute(Path(environment[name])) for name in _CERTIFICATES if name in environment}
     shown = {path for path in shown if path.exists()}
     shown |= {package.folder} if package else set(_program_and_its_home(Path(program)))
     shown |= _interpreters(package)
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))
     for path in shown:
         if home.is_relative_to(path):
             problem = (
@@ -161,6 +168,16 @@ def _needed(
             )
             raise McpUnavailable(spec.name, problem)
     return tuple(path for path in shown if not _is_system(path))
+
+
+def _leads_out(path: Path, sandbox: Sandbox) -> bool:
+    """Tell whether a path inside a folder that the server may write to is really elsewhere."""
+    writable = [_absolute(folder) for folder in (sandbox.own, *sandbox.write) if folder]
+    real = path.resolve()
+    return any(
+        path != folder and path.is_relative_to(folder) and not real.is_relative_to(folder.resolve())
+        for folder in writable
+    )
 
 
 def _interpreters(package: Package | None) -> set[Path]:

@@ -10,7 +10,7 @@ import enum
 from time import monotonic
 from typing import Any, Final
 
-from .mcp_outcome import McpAnswer, McpProtocolError
+from .mcp_outcome import McpAnswer, McpCallError, McpProtocolError
 from .mcp_session import (
     DISCOVER,
     HANDSHAKE_VERSIONS,
@@ -22,6 +22,7 @@ from .mcp_session import (
 CLIENT_INFO: Final = {"name": "scripworld", "version": "0.1.0"}
 
 _META: Final = "io.modelcontextprotocol/"
+_UNSUPPORTED_VERSION: Final = -32022
 
 
 class Era(enum.Enum):
@@ -34,7 +35,8 @@ class Era(enum.Enum):
 async def negotiate(session: McpSession, probe_s: float, timeout_s: float) -> Era:
     """Find out what the server speaks, and open the session.
 
-    `server/discover` goes first. Any answer but a modern one, or none for `probe_s`, brings
+    `server/discover` goes first, and once more to a server that refuses its version and yet names
+    it as one of its own. Any answer but a modern one, or none for `probe_s`, brings
     `initialize` on the same stream; whichever answer shows an era decides, so that a server
     that is slow to start isn't mistaken for one that doesn't understand.
 
@@ -52,6 +54,10 @@ async def negotiate(session: McpSession, probe_s: float, timeout_s: float) -> Er
     handshake: asyncio.Future[McpAnswer] | None = None
     try:
         await asyncio.wait({discovery}, timeout=probe_s)
+        if _asks_for_ours(discovery):
+            left_s = timeout_s - (monotonic() - begun_s)
+            discovery = session.begin(DISCOVER, {"_meta": meta}, left_s)
+            await asyncio.wait({discovery}, timeout=probe_s)
         if not _adopt_discovery(session, discovery, meta):
             left_s = timeout_s - (monotonic() - begun_s)
             handshake = session.begin(INITIALIZE, _handshake_params(session), left_s)
@@ -100,6 +106,15 @@ def _adopt_discovery(
         # a list is asked for when it is needed, and never kept here.
         session.send_off("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
     return True
+
+
+def _asks_for_ours(way: asyncio.Future[McpAnswer]) -> bool:
+    """Tell whether a refusal wants the very version of ours (2026-07-28, "Versioning")."""
+    refusal = way.exception() if way.done() else None
+    if not isinstance(refusal, McpCallError) or refusal.code != _UNSUPPORTED_VERSION:
+        return False
+    versions = _object(refusal.data).get("supported")
+    return isinstance(versions, list) and MODERN_VERSION in versions
 
 
 def _adopt_handshake(session: McpSession, answer: McpAnswer) -> None:

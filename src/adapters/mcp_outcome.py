@@ -12,6 +12,7 @@ from .jsonrpc import ErrorResponse
 
 _STDERR_LINES_SHOWN: Final = 5
 _STDERR_CHARS_SHOWN: Final = 600
+_PROBLEM_CHARS_SHOWN: Final = 1_000
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -68,12 +69,14 @@ class McpError(Fault):
     """A request to a tool server that brought no result.
 
     `server` is its name, `problem` the reason, `stderr` the server's last words (at most about
-    4 KB), `usage` what the failed request used.
+    4 KB), `usage` what the failed request used. As text it is one printable line of at most about
+    1,600 characters, whatever the server said.
     """
 
     def __init__(
         self, server: str, problem: str, stderr: str = "", usage: Usage = NOTHING_USED
     ) -> None:
+        problem = _printable(problem[:_PROBLEM_CHARS_SHOWN])
         super().__init__(server, problem)
         self.server = server
         self.problem = problem
@@ -83,10 +86,8 @@ class McpError(Fault):
     def __str__(self) -> str:
         lines = [line.rstrip() for line in self.stderr.splitlines() if line.strip()]
         words = " | ".join(lines[-_STDERR_LINES_SHOWN:])[-_STDERR_CHARS_SHOWN:]
-        shown = "".join(
-            char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words
-        )
-        return f"{self.server}: {self.problem}" + (f" Its last words: {shown}" if shown else "")
+        shown = f" Its last words: {_printable(words)}" if words else ""
+        return f"{self.server}: {self.problem}{shown}"
 
     @property
     def bytes_out(self) -> int:
@@ -132,3 +133,9 @@ class McpCallError(McpError):
         self.code = answer.code
         self.message = answer.message
         self.data = answer.data
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

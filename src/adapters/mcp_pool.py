@@ -11,6 +11,7 @@ from typing import Any, Final
 from .mcp_asks import NO_HOST, Host
 from .mcp_outcome import McpAnswer
 from .mcp_process import McpServerSpec
+from .mcp_session import McpSession
 from .mcp_standing import Standing
 from .mcp_stdio import McpClient, State
 
@@ -46,6 +47,11 @@ class McpPool:
     def pid(self) -> int | None:
         """The first of them."""
         return next(iter(self.pids), None)
+
+    @property
+    def session(self) -> McpSession | None:
+        """The open session of one process (version, server info, meter), if any runs."""
+        return next((client.session for client in self._clients if client.session), None)
 
     @property
     def states(self) -> list[State]:
@@ -141,7 +147,9 @@ class McpPool:
             self._look_later(self.spec.idle_stop_s)
         if len(self._clients) == 1:
             return self._clients[0]
-        running = [client for client in self._clients if client.is_running()]
+        for client in self._clients:
+            client.note_end()
+        running = [client for client in self._clients if client.session]
         if not running:
             return max(self._clients, key=lambda client: client.state == "starting")
         chosen = min(running, key=lambda client: client.in_flight)

@@ -410,7 +410,7 @@ class McpSession:
             return
         [(call_id, call)] = self._calls.items()
         call.deadline_s = call.latest_s
-        task = self._loop.create_task(self._put(request, call.asks or Asks(NO_HOST, None)))
+        task = self._loop.create_task(self._put(request, call.asks or Asks(self._host, None)))
         self._questions[request.request_id] = call, task
         task.add_done_callback(partial(self._on_put, request.request_id, call_id))
 

@@ -19,6 +19,7 @@ from .mcp_outcome import (
     McpCrashed,
     McpError,
     McpProtocolError,
+    McpTooLarge,
     McpUnavailable,
 )
 from .mcp_process import McpServerSpec, ServerProcess
@@ -124,6 +125,7 @@ class McpClient:
         Each has at least a `name`. `timeout_s` holds for each page (`call_timeout_s` if None).
 
         Raises:
+            McpTooLarge: all pages together have over `line_bytes_max`.
             McpProtocolError: the list has no end or isn't one.
             McpError: as `call_tool`.
         """
@@ -196,14 +198,11 @@ class McpClient:
         params = {"name": name, "arguments": arguments}
         return await self._call("tools/call", params, timeout_s, asker)
 
-    def is_running(self) -> bool:
-        """Tell whether a session is open; a process that was found gone counts as a failure."""
-        session = self._session
-        if session is None or session.ended_s is None:
-            return session is not None
-        self._standing.add_failure(session.ended_s, session.fault)
-        self.retire()
-        return False
+    def note_end(self) -> None:
+        """Count a process that was found gone as a failure of the server, and let go of it."""
+        if self._session is not None and self._session.ended_s is not None:
+            self._standing.add_failure(self._session.ended_s, self._session.fault)
+            self.retire()
 
     async def stop(self) -> None:
         """End the process; the next call starts it again. Calls in flight fail (`McpCrashed`)."""
@@ -263,6 +262,11 @@ class McpClient:
                 found = page.get(key)
                 if not isinstance(found, list) or not all(_has(entry, member) for entry in found):
                     raise McpProtocolError(self.spec.name, f"{what} isn't one.")
+                if usage.bytes_in > self.spec.line_bytes_max:
+                    problem = (
+                        f"{what} has over {self.spec.line_bytes_max} bytes; no more are taken."
+                    )
+                    raise McpTooLarge(self.spec.name, problem)
                 entries += found
                 cursor = page.get("nextCursor")
                 if cursor is None:
@@ -317,7 +321,7 @@ class McpClient:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.spec.start_timeout_s
         standing = self._standing
-        self.is_running()
+        self.note_end()
         wait_s = standing.wait_s(loop.time())
         await asyncio.sleep(min(wait_s, self.spec.start_timeout_s * BACKOFF_SHARE))
         if standing.era is not Era.HANDSHAKE:

@@ -43,7 +43,9 @@ PAUSE_S = 0.02
 COMMAND_NOT_STARTED = 127
 WATCH_S = 0.1
 WATCH_SHARE = 0.05
-"""Watching takes at most about this part of one CPU: a look that cost more is followed by rest."""
+"""Watching takes about this part of one CPU at most: a look that cost more is followed by rest."""
+REST_S_MAX = 1.0
+NEVER_S = 86_400.0
 LOOKS_UNTIL_FRESH = 20
 """After so many looks nothing is remembered: the id of a process may have been given again."""
 DATA_SLACK_BYTES = 268_435_456
@@ -198,7 +200,8 @@ class Watch:
     """Sees what the tree below us uses, and remembers who is in it."""
 
     def __init__(self, limits: Limits) -> None:
-        self.pause_s = WATCH_S
+        is_needed = limits.memory or limits.processes or limits.disk
+        self.pause_s = WATCH_S if is_needed else NEVER_S
         """How long to wait before the next look."""
         self._limits = limits
         self._parents: dict[str, str] = {}
@@ -210,15 +213,14 @@ class Watch:
     def look(self) -> str:
         """Return the limit that is passed as `KIND USED ALLOWED`, or nothing."""
         now = time.monotonic()
-        if now < self._next_s:
-            self.pause_s = self._next_s - now
+        if self.pause_s == NEVER_S or now < self._next_s:
             return ""
         excess = self._passed()
         if excess and self._looks:  # it may be a stranger's, under an id of ours: look afresh
             self._looks = LOOKS_UNTIL_FRESH
             excess = self._passed()
         cost_s = time.monotonic() - now
-        self.pause_s = max(WATCH_S, cost_s / WATCH_SHARE)
+        self.pause_s = min(max(WATCH_S, cost_s / WATCH_SHARE), REST_S_MAX)
         self._next_s = now + self.pause_s
         return excess
 

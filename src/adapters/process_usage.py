@@ -63,7 +63,8 @@ class ProcessUsage:
         """Note that a call ended; return its share of the CPU time in µs.
 
         Whatever the tree uses between two moments is divided by the calls in flight between them,
-        so that the shares sum up to all that was used while any call was in flight.
+        so that the shares sum up to all that was used while any call was in flight (and in the
+        moment before it).
         """
         self.sample(now_s)
         self._in_flight -= 1
@@ -77,7 +78,7 @@ class ProcessUsage:
         Takes about 1 µs for each process, and once every `BEAT_S` about 50 µs for each.
         """
         in_flight = self._in_flight
-        if in_flight > 1 and now_s - self._read_s < MOMENT_S:
+        if in_flight != 1 and now_s - self._read_s < MOMENT_S:
             return
         seen_ns = self._read_cpu(now_s)
         if in_flight:

@@ -238,19 +238,19 @@ async def _install(
     else:
         uv = find_command(replace(spec, command="uv"), environment)
         venv = (uv, "venv", "--quiet", "--no-project", "--relocatable", "--allow-existing")
-        install = (uv, "pip", "install", "--quiet", "--no-build", "--compile-bytecode")
+        wheels = (uv, "pip", "install", "--quiet", "--no-build", "--compile-bytecode")
         here = ("--python", str(part / "bin" / "python"))
         steps = [
             (*venv, "--python", base_python(), str(part)),
-            (*install, *here, "--", *wanted.packages),
+            (*wheels, *here, "--", *wanted.packages),
         ]
     for step in steps:
         status, words = await run(step, part, environment, lock)
         if status != 0:
             said = " ".join(_NOISE.sub(" ", _CREDENTIALS.sub("", words)).split())
             problem = (
-                f"`{wanted.name}` could not be installed. {Path(step[0]).name} says: "
-                f"{said[:WORDS_CHARS_MAX]} — check its name, its version and the network."
+                f"`{wanted.name}` could not be installed: check its name, its version and the "
+                f"network. {Path(step[0]).name} says: {said[:WORDS_CHARS_MAX]}"
             )
             raise McpUnavailable(spec.name, problem)
     _program(spec, wanted, part)
@@ -262,18 +262,22 @@ async def run(
 ) -> tuple[int, str]:
     """Run a command to its end; return its status and what it wrote to stderr.
 
-    Cancelled, it kills the command's process group and waits for its end.
+    127 and why, if it can't be run. Cancelled, it kills the command's process group and waits for
+    its end.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=cwd,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        pass_fds=inherited,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=inherited,
+        )
+    except OSError as error:
+        return 127, str(error)
     try:
         _, words = await process.communicate()
     finally:
@@ -306,8 +310,8 @@ def _npm_programs(wanted: _Wanted, folder: Path) -> dict[str, Path]:
     found = _NPM_NAME.fullmatch(wanted.name)
     assert found is not None
     home = folder / "node_modules" / found["name"]
-    listed = json.loads((home / "package.json").read_text(encoding="utf-8")).get("bin", {})
-    named = {wanted.program: listed} if isinstance(listed, str) else listed
+    listed = json.loads((home / "package.json").read_text(encoding="utf-8")).get("bin")
+    named = {wanted.program: listed} if isinstance(listed, str) else listed or {}
     return {name: Path(os.path.normpath(home / path)) for name, path in named.items()}
 
 

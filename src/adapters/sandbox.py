@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
@@ -41,6 +41,8 @@ _ISOLATION: Final = (
 _FIREJAIL: Final = (
     *("--quiet", "--noprofile", "--deterministic-exit-code", "--hostname=sandbox"),
     *("--caps.drop=all", "--nonewprivs", "--nogroups", "--seccomp", "--ipc-namespace"),
+    *("--restrict-namespaces", "--read-only=/", "--read-only=/proc/sys", "--read-only=/dev"),
+    *("--read-only=/etc", "--blacklist=/etc/ssl/private", "--read-write=/tmp"),
     *("--private-dev", "--private-tmp", "--disable-mnt", "--dbus-user=none", "--dbus-system=none"),
 )
 _FIREJAIL_HOLDS: Final = frozenset(("dev", "etc", "proc", "run", "sys", "tmp"))
@@ -119,17 +121,19 @@ def held(
     `own` is the server's folder; `read` is what the command needs beside what `sandbox` names;
     `python` is an interpreter that is visible inside. Paths are absolute. Not for `none`.
     """
-    read, write = {*read, *sandbox.read}, {own, *sandbox.write}
-    socket = ""
+    read = {*read, *map(_absolute, sandbox.read)}
+    write = {own, *map(_absolute, sandbox.write)}
     if sandbox.network == "proxy":
         assert sandbox.proxy_socket, "the filtering proxy was not started"
         read.add(NET_GATE)
         socket = _SOCKET_INSIDE if sandbox.runner == "bubblewrap" else str(sandbox.proxy_socket)
         command = (python, "-I", "-S", str(NET_GATE), socket, str(PROXY_PORT), "--", *command)
     build = _bubblewrap if sandbox.runner == "bubblewrap" else _firejail
-    paths = _by_depth(read, write)
-    sandbox = replace(sandbox, own=own)
-    return (program, *build(sandbox, paths), "--", *command)
+    return (program, *build(sandbox, _by_depth(read, write)), "--", *command)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))
 
 
 def trial(runner: Runner, program: str) -> tuple[str, ...]:
@@ -152,8 +156,8 @@ def _bubblewrap(sandbox: Sandbox, paths: Iterable[tuple[Path, str]]) -> Iterator
     if sandbox.network == "host":
         yield "--share-net"
     etc = (*_ETC, *(("resolv.conf",) if sandbox.network == "host" else ()))
-    for path in (*_SYSTEM, *(f"/etc/{name}" for name in etc)):
-        yield from _as_outside(path)
+    for place in (*_SYSTEM, *(f"/etc/{name}" for name in etc)):
+        yield from _as_outside(place)
     # Root's uid may write to /proc/sys without any capability, so it is covered.
     yield from ("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev")
     yield from ("--size", size, "--tmpfs", "/tmp", "--size", size, "--tmpfs", "/dev/shm")
@@ -162,7 +166,7 @@ def _bubblewrap(sandbox: Sandbox, paths: Iterable[tuple[Path, str]]) -> Iterator
     for path, kind in paths:
         yield from (kind, str(path), str(path))
     # They are in memory, too, and without a bound.
-    yield from ("--remount-ro", "/", "--remount-ro", "/dev", "--chdir", str(sandbox.own))
+    yield from ("--remount-ro", "/", "--remount-ro", "/dev")
 
 
 def _as_outside(path: str) -> tuple[str, ...]:
@@ -188,5 +192,7 @@ def _firejail(sandbox: Sandbox, paths: Iterable[tuple[Path, str]]) -> Iterator[s
         yield f"{'--read-only' if kind == '--ro-bind' else '--read-write'}={path}"
     seen = {path.parts[1] for path in shown} | {path[1:] for path in _SYSTEM}
     hidden = [Path("/", name) for name in set(os.listdir("/")) - seen - _FIREJAIL_HOLDS]
-    hidden += [path for path in Path("/run").iterdir() if path.name != "firejail"]
-    yield from (f"--blacklist={path}" for path in sorted(hidden))
+    hidden += [
+        path for path in Path("/run").iterdir() if path.name != "firejail" and not path.is_symlink()
+    ]
+    yield from (f"--blacklist={folder}" for folder in sorted(hidden))

@@ -25,27 +25,16 @@ from ..world import (
     Sleep,
     Write,
 )
+from .answered import code_of, text_of
 from .digest import digest_of, slug_of
 from .mind import Decision, Observation, Rules
+from .toolsmiths import Spendthrift, Toolsmith, Trespasser
 
 STORE, LEDGER = "genesis_store", "genesis_ledger"
 FILES, WEB = "genesis_filesystem", "genesis_fetch"
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SECOND_US = 1_000_000
 _NOT_FOR_READING = ("genesis", "principal")
-
-
-def code_of(answer: Answer) -> Code | None:
-    """Why it was refused or failed; None when it was not."""
-    return answer.code if isinstance(answer, Refused | Failed) else None
-
-
-def text_of(answer: Answer) -> str:
-    """The text in the answer of a tool."""
-    result = answer.result if isinstance(answer, Done) else None
-    parts = result.get("content") if isinstance(result, dict) else None
-    texts = (p.get("text") for p in parts if isinstance(p, dict)) if isinstance(parts, list) else ()
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def rows_of(answer: Answer) -> list[dict[str, Any]]:
@@ -332,5 +321,8 @@ MINDS: dict[str, type[Rules]] = {
     "reader": Reader,
     "hoarder": Hoarder,
     "clumsy": Clumsy,
+    "toolsmith": Toolsmith,
+    "spendthrift": Spendthrift,
+    "trespasser": Trespasser,
 }
 """The minds that a scenario can name."""

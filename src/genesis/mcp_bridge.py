@@ -163,14 +163,10 @@ class GenesisMcpBridge:
         for tool in known.tools:
             if tool.name not in methods:
                 methods[tool.name] = cls._method(tool)
-        how = (
-            ""
-            if known.tools
-            else ". Invoke list_tools first: it makes the server's tools methods here"
-        )
+        how = ". Invoke list_tools first: it makes the server's tools methods here"
         return Native(
             cls.id,
-            cls.purpose + how,
+            cls.purpose if len(methods) > 1 else cls.purpose + how,
             methods,
             discovered=cls._method,
             capabilities=frozenset({"interface"}),

@@ -158,9 +158,7 @@ class Desk:
         """What of the same kind would be admitted: fewer shots, else fewer qubits."""
 
         def fits(width: int, shots: int) -> bool:
-            smaller = msgspec.structs.replace(
-                features, qubits=features.qubits[:width], crossings=features.crossings[: width - 1]
-            )
+            smaller = msgspec.structs.replace(features, qubits=features.qubits[:width])
             less = msgspec.structs.replace(work, shots=shots)
             return self._fits(estimate(smaller, method, less, self.coefficients))
 

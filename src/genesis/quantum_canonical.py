@@ -79,7 +79,11 @@ def hash_of(circuit: Circuit) -> str:
     The form is JSON: format, qubits, clbits, parameters, and [gate, angles, qubits, clbits,
     conditions] of each operation, with angles as ``float.hex`` writes them.
     """
-    form = canonical(circuit)
+    return digest(canonical(circuit))
+
+
+def digest(form: Circuit) -> str:
+    """The hash of a circuit that is in canonical form."""
     ops = [
         [op.gate, [_exact(p) for p in op.params], op.qubits, op.clbits, op.when] for op in form.ops
     ]

@@ -141,17 +141,26 @@ def _density(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -> d
 def _product(
     f: Features, n: int, w: Work, c: Coefficients, per_shot: bool
 ) -> tuple[dict[str, float], float]:
-    bonds = [1.0, *(2.0**log for log in f.log_bonds(w.bond)), 1.0]
-    work = 0.0
-    for left, right in pairwise(bonds[: max(n, 1)] + [1.0]):
-        a, b = 2.0 * left, 2.0 * right
-        work = max(work, a * b * min(a, b))  # the dearest place, for every gate
+    bonds, work = _bonds(f, n, w.bond)
     squares = sum(left * right for left, right in pairwise(bonds))
     times = w.shots if per_shot else 1
     terms = {
         "base": c.mps_base,
         "operations": c.mps_gate * (f.gates + f.measures),
-        "bonds": times * (c.mps_op * f.two + c.mps_work * work * f.two),
+        "bonds": times * (c.mps_op * f.two + c.mps_work * work),
         "shots": w.shots * (c.mps_shot + c.mps_shot_qubit * n + c.mps_shot_bond * squares),
     }
     return terms, 16.0 * 2 * 3 * squares
+
+
+def _bonds(f: Features, n: int, cap: int) -> tuple[list[float], float]:
+    """A bound on the bond at each cut at the end, with 1 at both edges, and Σ ab·min(a, b) on the way."""
+    most = [1.0, *(float(min(cap, 2 ** min(cut, n - cut, 60))) for cut in range(1, n)), 1.0]
+    bonds = [1.0] * (n + 1)
+    work = 0.0
+    for low, high, weight in f.spans:
+        for cut in range(low + 1, min(high, n - 1) + 1):
+            bonds[cut] = min(bonds[cut] * 2.0**weight, most[cut])
+            a, b = 2.0 * bonds[cut - 1], 2.0 * bonds[cut + 1]
+            work += a * b * min(a, b)
+    return bonds, work

@@ -18,8 +18,9 @@ class Features(msgspec.Struct, frozen=True):
         qubits: those that anything but a barrier touches, in order; idle ones cost nothing.
         depth: moments. counts: operations by gate. gates: gates proper.
         one, many, diagonal: gates by kind. measures: measurements.
-        two: two-qubit gates and swaps that bring distant qubits together, for a matrix product state.
-        crossings: for each cut between neighbours in ``qubits``, how many gates cross it.
+        spans: for each gate on several qubits, in order: its first and last place in ``qubits``, and
+            how many bits of entanglement it can make.
+        two: two-qubit gates with the swaps that bring distant qubits together.
         clifford: only gates that keep a stabilizer state one.
         per_shot: a gate after a measurement, a reset or a condition: each shot is run by itself.
         conditions: operations with one.
@@ -35,7 +36,7 @@ class Features(msgspec.Struct, frozen=True):
     diagonal: int
     measures: int
     two: int
-    crossings: tuple[int, ...]
+    spans: tuple[tuple[int, int, int], ...]
     clifford: bool
     per_shot: bool
     conditions: int
@@ -45,19 +46,18 @@ class Features(msgspec.Struct, frozen=True):
         """How many qubits are touched."""
         return len(self.qubits)
 
-    def log_bonds(self, cap: int) -> tuple[int, ...]:
-        """A bound on log₂ of the bond at each cut, with the bond itself at most ``cap``."""
-        cap_log = cap.bit_length() - 1
-        n = self.width
-        return tuple(
-            min(cut + 1, n - cut - 1, crossed, cap_log)
-            for cut, crossed in enumerate(self.crossings)
-        )
-
     @property
     def entanglement(self) -> int:
         """A bound on the entanglement across any cut, in bits."""
-        return max(self.log_bonds(1 << 128), default=0)
+        begins = [0] * (self.width + 1)
+        for low, high, weight in self.spans:
+            begins[low] += weight
+            begins[high] -= weight
+        most = running = 0
+        for cut in range(self.width - 1):
+            running += begins[cut]
+            most = max(most, min(cut + 1, self.width - cut - 1, running))
+        return most
 
 
 def features_of(circuit: Circuit) -> Features:
@@ -65,8 +65,7 @@ def features_of(circuit: Circuit) -> Features:
     counts = Counter(op.gate for op in circuit.ops)
     touched = sorted({q for op in circuit.ops if op.gate != "barrier" for q in op.qubits})
     site = {q: i for i, q in enumerate(touched)}
-    sites = max(len(touched) - 1, 0)
-    begins = [0] * (sites + 1)
+    spans = []
     measured: set[int] = set()
     per_shot, conditions, two, clifford = False, 0, 0, True
     kinds = Counter[str]()
@@ -90,13 +89,8 @@ def features_of(circuit: Circuit) -> Features:
             places = [site[q] for q in op.qubits]
             low, high = min(places), max(places)
             weight = 2 if op.gate == "swap" else max(gate.two, len(op.qubits) - 1)
-            begins[low] += weight
-            begins[high] -= weight
+            spans.append((low, high, weight))
             two += max(gate.two, len(op.qubits) - 1) + 2 * (high - low - len(places) + 1)
-    crossings, running = [], 0
-    for cut in range(sites):
-        running += begins[cut]
-        crossings.append(running)
     measured_again = counts["measure"] > len(measured)
     return Features(
         tuple(touched),
@@ -109,7 +103,7 @@ def features_of(circuit: Circuit) -> Features:
         kinds["diagonal"],
         counts["measure"],
         two,
-        tuple(crossings),
+        tuple(spans),
         clifford,
         per_shot or measured_again,
         conditions,

@@ -51,12 +51,14 @@ class Import:
 
     Attributes:
         file: the settings that the servers went to. names: what they are called there.
+        startable: those of them that are not remote.
         lines: what was taken over and what was not, line by line.
         variables: those that have to be set before their servers are available.
     """
 
     file: Path
     names: list[str] = field(default_factory=list)
+    startable: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     variables: set[str] = field(default_factory=set)
 
@@ -89,8 +91,9 @@ def import_servers(path: Path, to: Path | None, *, replace: bool) -> Import:
         if name in done.names:
             raise ConfigurationFault(f"{where}: another of its servers would be {name!r} too")
         done.names.append(name)
+        done.startable += [name] if "command" in entry else []
         done.lines.append(
-            f"{name}: {_started_by(entry)}" + (f", {theirs!r} there" * (name != theirs))
+            f"{name}: {_started_by(entry)}" + (f", called {theirs!r} there" * (name != theirs))
         )
         server = dict(_settings(where, name, entry, secrets, done))
         over = {"enabled": True, "url" if "command" in server else "command": None}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -195,7 +195,12 @@ def servers_of(config: Config) -> list[Server]:
 
 
 async def connect(
-    stack: AsyncExitStack, config: Config, world: World, place: Place, asked: Taken
+    stack: AsyncExitStack,
+    config: Config,
+    world: World,
+    place: Place,
+    asked: Taken,
+    given: Collection[str] = (),
 ) -> dict[str, Performer]:
     """What performs the effects of every enabled server, by artifact; nothing is started yet.
 
@@ -204,12 +209,13 @@ async def connect(
         config: of the run. world: whose interfaces tell what is known of each server.
         place: where the run is.
         asked: takes what a server asks for in the middle of a call.
+        given: artifacts that have a performer already.
     """
     host = host_of(world.natives, asked)
     performers: dict[str, Performer] = {}
     for server in servers_of(config):
         bridge = server.bridge
-        if bridge.id not in world.natives:
+        if bridge.id not in world.natives or bridge.id in given:
             continue
         if (reason := server.why_not()) is not None:
             performers[bridge.id] = UnavailableServer(reason)

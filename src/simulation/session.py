@@ -136,8 +136,10 @@ class Session:
         host = f"{self.scenario.name}.test"
         site = None if self.scenario.site is None else Site(self.scenario.site)
         place = Place(self.folder, self.scenario.roots, site, host)
-        performers = await connect(stack, self.config, self.world, place, self._asked)
-        performers |= self.extras.performers
+        given = self.extras.performers
+        performers = dict(given) | await connect(
+            stack, self.config, self.world, place, self._asked, given
+        )
         for performer in performers.values():
             stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
         return performers.get

@@ -21,9 +21,8 @@ import msgspec
 
 from ..adapters.mcp_outcome import McpError
 from ..adapters.mcp_process import child_environment, find_command
-from ..adapters.mcp_session import McpSession
 from ..adapters.provision import is_provisioned
-from ..adapters.sandbox import PROGRAMS, RUNNER_VARIABLE, chosen_runner
+from ..adapters.sandbox import PROGRAMS, RUNNER_VARIABLE, Runner, chosen_runner
 from ..adapters.site import Site
 from ..genesis.mcp_bridge import GenesisMcpBridge
 from ..genesis.tool_list import ToolList, shape_of
@@ -110,9 +109,9 @@ class Desk:
         self.scenario = load_scenario(scenario)
         self.config = configure(self.scenario, config)
         self.limits = Limits(**self.config.world.limits.model_dump())
-        environ = environment()
+        self._environ = environment()
         settings = self.config.genesis.mcp.servers.items()
-        self.servers = {name: Server(name, server, environ) for name, server in settings}
+        self.servers = {name: Server(name, server, self._environ) for name, server in settings}
 
     def server(self, name: str) -> Server:
         """A server by its name.
@@ -152,22 +151,22 @@ class Desk:
         """Why a server cannot be started here, and what to do; None where nothing is known."""
         if (reason := server.why_not()) is not None:
             return reason
-        spec = server.spec(self._place(Path()), None)
-        runner = spec.sandbox.runner
+        runner = self.runner(server)
         if runner != "none" and shutil.which(PROGRAMS[runner]) is None:
             return (
                 f"{server.name}: it runs only inside a sandbox and {runner} is not installed: "
                 f"`apt install {runner}`, or set {RUNNER_VARIABLE}=none to run it with your rights"
             )
+        spec = server.spec(self._place(Path()), None)
         try:
             find_command(spec, child_environment(os.environ, spec.env))
         except McpError as error:
             return str(error)
         return None
 
-    def is_free(self, server: Server) -> bool:
-        """Whether nothing holds the server: it would run with our own rights."""
-        return chosen_runner(server.settings.sandbox.runner, environment()) == "none"
+    def runner(self, server: Server) -> Runner:
+        """What holds the server; ``none`` is nothing."""
+        return chosen_runner(server.settings.sandbox.runner, self._environ)
 
     def costs(self, server: Server) -> dict[str, CostSettings]:
         """What its methods cost; ``*`` is every other."""
@@ -229,10 +228,17 @@ class Desk:
         """
         async with self.started(server) as (bridge, start_us):
             tools = await bridge.list_tools()
-            session = _session(bridge)
+            session = bridge.client.session
+            assert session is not None, "it has just answered"
             if session.meter is not None:
                 session.meter.sample(time.monotonic())
             info = session.server_info
+            said = msgspec.json.encode([info, [shape_of(tool) for tool in tools.tools]]).decode()
+            if server.secrets().text(said) != said:
+                raise Fault(
+                    f"{server.name}: what it says of itself holds one of its secrets, so it is "
+                    "neither shown nor pinned"
+                )
             return Look(
                 tools,
                 " ".join(str(info[key]) for key in ("name", "version") if info.get(key)),
@@ -310,13 +316,6 @@ def _manifests() -> Path:
 
 def _us_since(begun_s: float) -> int:
     return round((time.monotonic() - begun_s) * 1e6)
-
-
-def _session(bridge: GenesisMcpBridge) -> McpSession:
-    """The open session of a bridge that has just been answered."""
-    session = bridge.client._clients[0].session
-    assert session is not None, "it has just answered"
-    return session
 
 
 @contextmanager

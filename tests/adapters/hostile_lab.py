@@ -7,6 +7,7 @@ the answer of another, none hangs, an error is one short sentence, and the next 
 
 import asyncio
 import json
+import os
 import re
 import sys
 import tracemalloc
@@ -23,7 +24,7 @@ from scripworld.adapters.mcp_session import McpAnswer, McpCrashed, McpError
 from scripworld.adapters.mcp_stdio import McpClient
 
 COMPANY = 8
-HANG_S = 10.0
+HANG_S = 15.0
 """What takes longer hangs: no case needs a tenth of it on an idle machine."""
 FOUND_S = 3.0
 """How long a client may take to notice that its server is gone."""
@@ -34,7 +35,7 @@ SENTENCE_CHARS_MAX = 2_000
 SPEC = McpServerSpec(
     "hostile",
     sys.executable,
-    ("-S", str(Path(__file__).with_name("servers") / "hostile_server.py")),
+    ("-I", "-S", str(Path(__file__).with_name("servers") / "hostile_server.py")),
     start_timeout_s=15.0,
     call_timeout_s=CALL_TIMEOUT_S,
     call_timeout_max_s=CALL_TIMEOUT_S,
@@ -93,9 +94,9 @@ class Case:
     The call gives `gives` (its own token, unless said otherwise), or fails with `error` and a
     sentence in which `says` is found; `hears` is what the client answered to the server's own
     requests. `plan` are further plans of the server. So many `starts` are needed, the next call
-    included; a `fatal` server takes the honest calls with it. `dropped` are the client's counters,
-    and `peak_bytes_max` bounds the memory that the call takes when it is alone.
-    A server that `is_gone` after its answer is found out before the next call.
+    included; a `fatal` server takes the honest calls with it. `dropped` are the client's counters.
+    `peak_bytes_max` bounds the memory that it takes alone. A server that `is_gone` after its
+    answer is found out before the next call.
     """
 
     name: str
@@ -131,7 +132,7 @@ def meet(case: Case) -> None:
 
 
 def run(*works: Coroutine[Any, Any, None]) -> None:
-    """Run these side by side; nothing may raise where nobody looks."""
+    """Run these side by side; nothing may raise where nobody looks, nor stay open."""
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(
@@ -143,8 +144,10 @@ def run(*works: Coroutine[Any, Any, None]) -> None:
             raise failures[0]
 
     overlooked: list[dict[str, Any]] = []
+    descriptors = len(os.listdir("/proc/self/fd"))
     asyncio.run(main())
     assert overlooked == []
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def spec_of(plan: Plan, **changes: Any) -> McpServerSpec:

@@ -1,5 +1,6 @@
 """The policy on what goes out: hosts, addresses and heads, in every spelling."""
 
+import dataclasses
 import json
 import stat
 import string
@@ -25,7 +26,13 @@ from scripworld.adapters.egress import (
     target_of_authority,
     target_of_url,
 )
-from scripworld.adapters.egress_http import Halted, passed_request, request_of, whole_answer
+from scripworld.adapters.egress_http import (
+    Halted,
+    Trouble,
+    passed_request,
+    request_of,
+    whole_answer,
+)
 from scripworld.adapters.egress_log import EgressEvent, EgressLog, utc_now
 from scripworld.world import ConfigurationFault
 
@@ -392,6 +399,27 @@ def test_an_answer_to_head_has_no_body():
     assert whole == bare + b"why"
     assert whole.startswith(b"HTTP/1.1 403 Forbidden (ports)\r\n")
     assert b"Content-Length: 3\r\n" in bare
+
+
+# The page about it.
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "egress.md"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [field.name for field in dataclasses.fields(EgressPolicy)],
+        list(EgressEvent.__struct_fields__),
+        [*Rule, *Trouble],
+        sorted(map(str, METADATA_ADDRESSES)),
+    ],
+)
+def test_the_page_names_every_setting_field_and_reason(words: list[str]):
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert [word for word in words if f"`{word}`" not in page] == []
 
 
 # The log.

@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import socket
 import stat
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -15,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripworld.adapters import net_gate
 from scripworld.adapters.egress import EgressPolicy
 from scripworld.adapters.egress_exchange import Route
 from scripworld.adapters.egress_log import EgressEvent
@@ -291,6 +296,67 @@ def test_an_answer_may_come_before_the_request_is_over():
     run(steps, answering(OK))
 
 
+def test_a_server_that_hangs_up_on_a_body_leaves_nobody_waiting():
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        writer.transport.abort()
+
+    async def steps(lab: Lab) -> None:
+        request = get(f"{ORIGIN}/", "Content-Length: 9000000", method="POST", body=b"x" * 9_000_000)
+        reader, writer = await lab.open()
+        writer.write(request.replace(b"PORT", str(lab.port).encode()))
+        with contextlib.suppress(ConnectionResetError):
+            assert (await reader.read()).split()[1] in (b"200", b"502")
+        writer.transport.abort()
+        assert (await lab.event()).status in (200, 502)
+
+    run(steps, rude)
+
+
+def test_a_client_that_hangs_up_on_its_body_is_noted():
+    async def steps(lab: Lab) -> None:
+        _, writer = await lab.open()
+        request = get(f"{ORIGIN}/", "Content-Length: 9000000", method="POST", body=b"x" * 99_000)
+        writer.write(request.replace(b"PORT", str(lab.port).encode()))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+        )
+        writer.transport.abort()
+        event = await lab.event()
+        assert (event.verdict, event.reason) == ("cut", "hung_up")
+
+    run(steps, silent)
+
+
+def test_an_answer_that_ends_with_its_connection_is_whole():
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nhello")
+
+    async def steps(lab: Lab) -> None:
+        answer = await lab.ask(get(f"{ORIGIN}/"))
+        assert answer.endswith(b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+
+    run(steps, old)
+
+
+def test_an_answer_that_says_twice_how_long_it_is_gets_one_frame():
+    async def unsure(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"5\r\nhello\r\n0\r\n\r\n")
+
+    async def steps(lab: Lab) -> None:
+        head, _, body = (await lab.ask(get(f"{ORIGIN}/"))).lower().partition(b"\r\n\r\n")
+        assert b"content-length" not in head
+        assert body == b"5\r\nhello\r\n0\r\n\r\n"
+
+    run(steps, unsure)
+
+
 def test_the_second_address_of_a_name_is_tried_when_the_first_does_not_answer():
     async def steps(lab: Lab) -> None:
         assert (await lab.ask(get("http://twice.test:PORT/"))).endswith(b"hello")
@@ -484,7 +550,7 @@ def test_a_server_that_does_not_speak_http_is_said_to(answer: bytes):
 
     async def steps(lab: Lab) -> None:
         got = await lab.ask(get(f"{ORIGIN}/"))
-        assert b"HTTP/1.1 502 Bad Gateway (bad answer)\r\n" in got
+        assert b"HTTP/1.1 502 Bad Gateway (bad_answer)\r\n" in got
         assert (await lab.event()).verdict == "failed"
 
     run(steps, rude)
@@ -507,7 +573,7 @@ def test_an_answer_that_breaks_off_is_cut_and_never_looks_whole(answer: bytes):
         got = await lab.ask(get(f"{ORIGIN}/"))
         assert b"Content-Length: 9" in got or not got.endswith(b"0\r\n\r\n")
         event = await lab.event()
-        assert (event.verdict, event.reason, event.status) == ("cut", "bad answer", 200)
+        assert (event.verdict, event.reason, event.status) == ("cut", "bad_answer", 200)
 
     run(steps, rude)
 
@@ -703,6 +769,29 @@ def test_a_site_is_served_without_a_network_whatever_the_policy_says(site: Site)
 
     policy = EgressPolicy(hosts_allowed=())
     run(steps, silent, policy, {"library.test": site})
+
+
+def test_it_is_the_only_way_out_of_a_sandbox_without_a_network(site: Site):
+    without = ["bwrap", "--unshare-user", "--unshare-net", "--dev-bind", "/", "/"]
+    if not shutil.which("bwrap") or subprocess.run([*without, "true"], check=False).returncode:
+        pytest.skip("nothing here makes a network namespace: install bubblewrap")
+    look = """
+import os, urllib.request as web
+os.environ["http_proxy"] = "http://127.0.0.1:3128"
+print(web.urlopen("http://library.test/page.html").read())
+print(web.urlopen("http://127.0.0.1:3128/", timeout=30).status)
+"""
+
+    async def steps(lab: Lab) -> None:
+        gate = (sys.executable, "-I", "-S", net_gate.__file__, str(lab.proxy.socket_path), "3128")
+        process = await asyncio.create_subprocess_exec(
+            *without, *gate, "--", sys.executable, "-c", look, stdout=-1, stderr=-1
+        )
+        out, err = await process.communicate()
+        assert out == b"b'<p>page'\n"
+        assert b"HTTP Error 403: Forbidden (egress policy: ports)" in err
+
+    run(steps, silent, LOOPBACK, {"library.test": site})
 
 
 @pytest.mark.parametrize(

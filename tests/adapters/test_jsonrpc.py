@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -123,6 +124,37 @@ def test_a_batch_is_read_message_by_message() -> None:
     codec = codec_with_requests(1)
     batch = b"[" + line(id=1, result=1).strip() + b"," + line(method="n").strip() + b"]\n"
     assert codec.receive(batch) == [Response(1, 1, len(batch) - 1), Notification("n", None)]
+
+
+def test_noise_in_a_batch_is_counted_and_the_rest_is_read() -> None:
+    codec = codec_with_requests(1)
+    batch = b'[5,{},"x",' + line(id=1, result=1).strip() + b",[]]\n"
+    assert codec.receive(batch) == [Response(1, 1, len(batch) - 1)]
+    assert codec.dropped.noise == 4
+
+
+ESCAPES = [
+    r"\\",
+    r"\n",
+    r"\ud83d",
+    r"\uDBFF",
+    r"\udE00",
+    r"\uDC00",
+    r"\u0041",
+    "ud800",
+    "a",
+    "\x85",
+]
+
+
+@given(st.lists(st.sampled_from(ESCAPES)))
+def test_half_a_surrogate_pair_is_replaced_and_nothing_else(parts: list[str]) -> None:
+    sent = f'"{"".join(parts)}"'
+    expected = re.sub("[\ud800-\udfff]", "\ufffd", json.loads(sent))
+    codec = codec_with_requests(1)
+    [event] = codec.receive(b'{"jsonrpc":"2.0","id":1,"result":%s}\n' % sent.encode())
+    assert isinstance(event, Response)
+    assert event.result == expected
 
 
 @pytest.mark.parametrize(

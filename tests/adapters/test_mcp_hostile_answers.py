@@ -59,7 +59,7 @@ def declined(request_id: object, method: str) -> dict[str, object]:
 
 def flood(case: str, line: bytes, times: int, **counted: int) -> Case:
     steps: list[Step] = [("repeat", line, times), OK]
-    return Case(f"{times} {case}", steps, dropped=counted, peak_bytes_max=20 * MB)
+    return Case(f"{times:,} {case}", steps, dropped=counted, peak_bytes_max=20 * MB)
 
 
 def progress(token: bytes = b"$id") -> bytes:
@@ -86,6 +86,13 @@ IDS = [
     Case("an id of 31 digits", [under(b"1" + b"0" * 30), OK], dropped={"unknown": 1}),
     Case("an id out of any range", [under(b"1e400"), OK], dropped={"noise": 1}),
     Case("an id in a list", [under(b"[$id]"), OK], dropped={"noise": 1}),
+    Case(
+        "an answer to the probe when the session is open",
+        [message(b'"id":1,"result":{"supportedVersions":["2026-07-28"]}'), OK],
+        plan={"server/discover": []},
+        spec={"probe_timeout_s": 0.2},
+        dropped={"late": 1},
+    ),
     Case("an answer without an id", [message(b'"result":{}'), OK], dropped={"noise": 1}),
     Case("an error without an id", [message(b'"id":null,"error":{}'), OK], dropped={"unknown": 1}),
     Case(
@@ -300,7 +307,8 @@ REQUESTS = [
 ]
 
 FLOODS = [
-    flood("log messages", notification(b"message", b'{"level":"info","data":"x"}'), 200_000),
+    Case("200,000 log messages", [("repeat", notification(b"message"), 200_000), OK]),
+    flood("log messages", notification(b"message", b'{"level":"info","data":"x"}'), 30_000),
     flood("reports of progress", progress(), 30_000),
     flood("reports of progress to nobody", progress(b'"x"'), 30_000),
     flood("changed lists", notification(b"tools/list_changed"), 30_000),

@@ -44,8 +44,8 @@ NEWEST = HANDSHAKE_VERSIONS[-1]
 FOR_EVER = ("sleep", 600)
 FIRE: Step = ("stderr", b"one step\nthe disk is on fire\n")
 BURNT = r"Its last words: one step \| the disk is on fire$"
-VERSIONS = b'"supportedVersions":["2026-07-28"]'
-INITIALIZED = b'{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":%b}'
+DISCOVERED = result(b'{"supportedVersions":["2026-07-28"]}')
+HELLO = result(b'{"capabilities":{},"protocolVersion":"2025-11-25"}')
 
 
 def ends(name: str, steps: list[Step], says: str) -> Case:
@@ -79,9 +79,7 @@ ENDS = [
     ends("a truncated last line", [OK[:-20], FIRE, ("exit", 1)], "exit status 1. " + BURNT),
     ends("an answer without its newline", [OK[:-1], ("exit", 0)], "exit status 0"),
     ends("a closed output", [FIRE, ("close", 1), FOR_EVER], "it closed its output. " + BURNT),
-    ends(
-        "a closed input and output", [("close", 0), ("close", 1), FOR_EVER], "it closed its output"
-    ),
+    ends("a closed input and output", [("close", 0), ("close", 1), FOR_EVER], "it closed its"),
     ends(
         "a crash that leaves a process with its streams",
         [("orphan",), ("exit", 3)],
@@ -121,7 +119,7 @@ STARTS = [
     probed("exits at the probe", ("exit", 1), starts=2),
     probed("crashes at the probe", FIRE, ("kill", signal.SIGSEGV), starts=2),
     probed("closes its output at the probe", ("close", 1), FOR_EVER, starts=2),
-    probed("closes its input at the probe", ("close", 0), starts=2, probe_timeout_s=0.2),
+    probed("closes its input at the probe", ("close", 0), starts=2),
     probed("blocks at the probe", FOR_EVER, starts=2, probe_timeout_s=0.2, start_timeout_s=4.0),
     probed(
         "begins a line at the probe", b'{"a', starts=2, probe_timeout_s=0.2, start_timeout_s=4.0
@@ -151,27 +149,39 @@ STARTS = [
         result(b'{"supportedVersions":[5,null,["2026-07-28"]]}'),
     ),
     probed("is modern in another version", result(b'{"supportedVersions":["2099-01-01"]}')),
-    probed("is modern", result(b"{%b}" % VERSIONS), version=MODERN),
-    probed("is modern without information", result(b'{%b,"_meta":[5]}' % VERSIONS), version=MODERN),
+    probed("is modern", DISCOVERED, version=MODERN),
+    probed(
+        "is modern without information",
+        DISCOVERED.replace(b"}}", b',"_meta":[5]}}'),
+        version=MODERN,
+    ),
     probed(
         "is modern but slow",
         ("sleep", 0.5),
-        result(b"{%b}" % VERSIONS),
+        DISCOVERED,
         version=MODERN,
         probe_timeout_s=0.2,
     ),
-    greeted("answers the handshake twice", *[result(INITIALIZED % b"{}")] * 2),
-    greeted("has no information about itself", result(INITIALIZED % b'["x"]')),
+    Case(
+        "answers the probe at the handshake",
+        [DISCOVERED.replace(b"$id", b"1"), HELLO],
+        gives=MODERN,
+        method="initialize",
+        plan={"server/discover": []},
+        spec={"probe_timeout_s": 0.2},
+    ),
+    greeted("answers the handshake twice", HELLO, HELLO),
+    greeted("has no information about itself", HELLO.replace(b"}}", b',"serverInfo":["x"]}}')),
     greeted(
         "floods before the handshake",
         ("repeat", notification(b"message"), 20_000),
-        result(INITIALIZED % b"{}"),
+        HELLO,
     ),
     greeted(
         "asks before the handshake",
         message(b'"id":1,"method":"roots/list"'),
         ("hear", 1),
-        result(INITIALIZED % b"{}"),
+        HELLO,
     ),
     greeted(
         "speaks an unknown version",
@@ -243,7 +253,7 @@ def test_a_start(case: Case) -> None:
 
 
 async def _start(case: Case, callers: int) -> None:
-    async with client_of(spec_of({case.method: case.steps}, **case.spec)) as client:
+    async with client_of(spec_of({**case.plan, case.method: case.steps}, **case.spec)) as client:
         calls = [echo(client, f"honest {n}") for n in range(callers)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert client.starts == case.starts
@@ -285,7 +295,7 @@ def test_a_server_that_ends_at_each_second_call_answers_each_first() -> None:
 
 def test_a_server_that_opens_its_session_and_ends_fails_calls_and_never_hangs_them() -> None:
     async def main() -> None:
-        plan: Plan = {"initialize": [result(INITIALIZED % b"{}"), FIRE, ("exit", 3)]}
+        plan: Plan = {"initialize": [HELLO, FIRE, ("exit", 3)]}
         async with client_of(spec_of(plan, restarts_max=3)) as client:
             for _ in range(6):
                 with pytest.raises((McpCrashed, McpUnavailable)) as caught:
@@ -333,9 +343,27 @@ def test_64_large_calls_to_a_server_that_does_not_read_end_in_time_and_little_me
     run(main())
 
 
-# The end of all.
-
 FLOOD: Step = ("again", 1_000_000_000, [notification(b"message") * 1000])
+LAST_FLOOD: Step = ("stderr", b"x\n", 1_000_000_000_000)
+
+
+@pytest.mark.parametrize("flood", [FLOOD, LAST_FLOOD], ids=["output", "last words"])
+def test_a_flood_without_end_ends_no_deadline_and_stops_no_other_server(flood: Step) -> None:
+    async def main() -> None:
+        flooding = client_of(spec_of({"tools/call": [flood]}))
+        async with flooding as client, client_of(spec_of({})) as neighbour:
+            await client.start()
+            for _ in range(2):
+                call = asyncio.create_task(client.call_tool("hostile", {}, timeout_s=0.5))
+                for n in range(20):
+                    await echo(neighbour, f"honest {n}")
+                with pytest.raises(McpTimeout):
+                    await call
+
+    run(main())
+
+
+# The end of all.
 
 
 @pytest.mark.parametrize(
@@ -345,7 +373,7 @@ FLOOD: Step = ("again", 1_000_000_000, [notification(b"message") * 1000])
         pytest.param([("ignore", signal.SIGTERM), FOR_EVER], id="ignores SIGTERM too"),
         pytest.param([("kill", signal.SIGSTOP)], id="is stopped"),
         pytest.param([FLOOD], id="floods its output"),
-        pytest.param([("stderr", b"x\n", 1_000_000_000_000)], id="floods its last words"),
+        pytest.param([LAST_FLOOD], id="floods its last words"),
         pytest.param([("close", 0), ("close", 1), ("close", 2), FOR_EVER], id="closed its streams"),
         pytest.param([("kill_parent", signal.SIGSTOP), FOR_EVER], id="stopped its guard"),
     ],

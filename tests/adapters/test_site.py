@@ -52,6 +52,6 @@ def test_only_reading_is_answered(folder: Path, method: str):
     assert Site(folder).answer(method, "/").status == 405
 
 
-def test_a_folder_that_does_not_exist_is_named():
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path):
     with pytest.raises(ConfigurationFault, match="nowhere does not exist"):
-        Site(Path("nowhere"))
+        Site(tmp_path / "nowhere")

@@ -12,10 +12,9 @@ from scripworld import __version__
 from scripworld.adapters.event_store import StoreFault
 from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.agents.mind import Observation
-from scripworld.genesis.fetch import GenesisFetch
-from scripworld.genesis.filesystem import GenesisFilesystem
 from scripworld.simulation.config import Config
-from scripworld.simulation.natives import BUILT_IN
+from scripworld.simulation.natives import BUILT_IN, natives_of
+from scripworld.simulation.servers import servers_of
 from scripworld.simulation.runner import Extras, Session
 from scripworld.simulation.scenario import Scenario, configure, world_config
 from scripworld.world import (
@@ -23,6 +22,8 @@ from scripworld.world import (
     EffectRequest,
     EffectResult,
     Fault,
+    Limits,
+    Native,
     NoCode,
     Row,
     Settled,
@@ -253,7 +254,6 @@ VALUES: list[Any] = [
     *(b"bytes", {1, 2}, "\ud800", 2**70, float("nan"), _deep(), [], 0, 2.0),
     *({"content": None}, {"content": [{"text": 5}]}, {"content": [5]}),
 ]
-NATIVES = BUILT_IN | {bridge.id: bridge.native() for bridge in (GenesisFilesystem, GenesisFetch)}
 TOOLS = {
     "genesis_filesystem": [
         {"name": name, "inputSchema": {"properties": {"path": {"type": "string"}}}}
@@ -297,14 +297,21 @@ class Play:
 
     def begin(self) -> None:
         world = world_config(self.config, self.scenario, self.seed)
-        self._sit(EagerWorld.begin(world, NATIVES, self.disk, NoCode(), __version__))
+        natives = self.natives(world.limits)
+        self._sit(EagerWorld.begin(world, natives, self.disk, NoCode(), __version__))
         self.disk.commit()
 
     def reopen(self) -> None:
         """Go on from what is durable, as another process would."""
         self.disk = self.tools.disk = self.disk.reopened()
         state, begin = fold(self.disk.records())
-        self._sit(EagerWorld(begin.config, NATIVES, self.disk, NoCode(), state))
+        natives = self.natives(begin.config.limits)
+        self._sit(EagerWorld(begin.config, natives, self.disk, NoCode(), state))
+
+    def natives(self, limits: Limits) -> dict[str, Native]:
+        """What the runner would give the world."""
+        bridged = (server.native(limits) for server in servers_of(self.config))
+        return BUILT_IN | {native.id: native for native in bridged}
 
     def _sit(self, world: World) -> None:
         performers = {"genesis_filesystem": self.tools, "genesis_fetch": self.tools}
@@ -323,7 +330,7 @@ class Play:
     def check(self) -> State:
         """Conservation after every record, and one state however it is found."""
         rows = self.rows
-        proved = verify(rows, NATIVES, self.disk, conserved)
+        proved = verify(rows, natives_of(rows[0], {}), self.disk, conserved)
         assert proved.snapshot() == self.world.state.snapshot() == fold(rows)[0].snapshot()
         assert self.disk.pending == 0
         return proved

@@ -51,6 +51,8 @@ class Server:
         self.offered: object = None  # what the client said that it offers
         self.listening: object = None
         self.heard: list[dict[str, object]] = []  # notifications of the client, and late answers
+        self.inputs: object = None  # of the present call, with the state that came with them
+        self.state: object = None
         self.asked: dict[str, tuple[int, list[object], int]] = {}
 
     def tool_echo(self, request_id: int, value: object = None) -> object:
@@ -104,15 +106,15 @@ class Server:
             self.asked[name] = (request_id, answers, count)
         send(*({"id": name, "method": method, "params": params} for name in names))
 
-    def tool_withdraws(self, request_id: int) -> object:
+    def tool_withdraws(self, request_id: int) -> None:
         """Ask the client, and take the question back."""
         send(
             {"id": "withdrawn", "method": "sampling/createMessage", "params": {"wait": True}},
             {"method": "notifications/cancelled", "params": {"requestId": "withdrawn"}},
         )
-        return None if request_id < 0 else self.tool_later(request_id, 0.3, "withdrawn")
+        self.tool_later(request_id, 0.3, "withdrawn")
 
-    def tool_leaves(self, request_id: int) -> object:
+    def tool_leaves(self, request_id: int) -> None:
         """Ask the client, and answer without waiting for what it says."""
         send({"id": "left", "method": "sampling/createMessage", "params": {"wait": True}})
         self.tool_later(request_id, 0.2, "left")

@@ -15,9 +15,7 @@ answered before the first step, one after each step that ends a line, the rest a
 
 import json
 import os
-import random
 import signal
-import subprocess
 import sys
 import time
 
@@ -91,17 +89,21 @@ class Server:
             write(1, json.dumps(answer).encode() + b"\n")
 
     def misbehave(self, message, steps):
-        while len(self.held) < self.company:
-            arrived = self.read_new()
-            is_held = arrived.get("params", {}).get("arguments", {}).get("hold")
-            (self.held if is_held else self.others).append(arrived)
-        self.company = 0
-        random.Random(len(steps)).shuffle(self.held)
+        if message["method"].startswith("tools/"):
+            self.wait_for_company()
+        self.held = self.held[1::3] + self.held[::3] + self.held[2::3]
         for _ in range(len(self.held) // 3):
             self.echo_held()
         Steps(self, message).run(steps)
         while self.held:
             self.echo_held()
+
+    def wait_for_company(self):
+        while len(self.held) < self.company:
+            arrived = self.read_new()
+            is_held = arrived.get("params", {}).get("arguments", {}).get("hold")
+            (self.held if is_held else self.others).append(arrived)
+        self.company = 0
 
     def echo_held(self):
         if self.held:
@@ -192,6 +194,8 @@ class Steps:
 
     def orphan(self):
         """Leave a process that keeps our streams, hears no SIGTERM and has its own session."""
+        import subprocess
+
         child = subprocess.Popen(
             [sys.executable, "-S", "-c", STUBBORN], start_new_session=True, stdin=subprocess.DEVNULL
         )

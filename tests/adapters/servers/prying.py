@@ -26,8 +26,11 @@ def opened(path: str, flags: int = os.O_RDONLY) -> str:
     return path
 
 
-def listed(path: str) -> list[str]:
-    return os.listdir(path)
+def listed(path: str) -> str:
+    """Open the first thing in a folder."""
+    for name in os.listdir(path):
+        return opened(os.path.join(path, name))
+    raise FileNotFoundError(path)
 
 
 def connected(family: int, address: object) -> bool:
