@@ -149,7 +149,11 @@ def test_a_command_that_cannot_be_typed_would_be_found(words: list[str]):
 
 def test_every_option_that_a_page_names_exists():
     options = {
-        name for command in COMMANDS.values() for option in command.params for name in option.opts
+        name
+        for command in COMMANDS.values()
+        for each in (command, *getattr(command, "commands", {}).values())
+        for option in each.params
+        for name in option.opts
     }
     named = {
         (name_of(page), span.split()[0])

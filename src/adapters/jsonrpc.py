@@ -217,8 +217,7 @@ class JsonRpcCodec:
 
     def _finish_line(self, events: list[Event]) -> None:
         if not self._oversize_bytes:
-            line = bytes(self._unfinished)
-            self._unfinished = bytearray()
+            line, self._unfinished = self._unfinished, bytearray()
             self._read_line(line, events)
             return
         self.dropped.oversize += 1
@@ -226,7 +225,7 @@ class JsonRpcCodec:
         events.append(Oversize(request_id, self._oversize_bytes))
         self._oversize_bytes = 0
 
-    def _read_line(self, line: bytes, events: list[Event]) -> None:
+    def _read_line(self, line: bytes | bytearray, events: list[Event]) -> None:
         try:
             message = self._decoder.decode(line)
         except (ValueError, RecursionError) as error:
@@ -234,7 +233,7 @@ class JsonRpcCodec:
         else:
             self._read_message(message, len(line), events)
 
-    def _read_unusual(self, line: bytes, error: Exception, events: list[Event]) -> None:
+    def _read_unusual(self, line: bytes | bytearray, error: Exception, events: list[Event]) -> None:
         """Read a line that isn't one plain message: a batch, one to repair, or noise."""
         fixed = _repaired(line)
         try:
@@ -252,19 +251,23 @@ class JsonRpcCodec:
             for message in messages:
                 self._read_message(message, len(line), events)
             return
-        request_id = self._settled_by(line[:_EDGE_BYTES], line[-_EDGE_BYTES:])
+        request_id = self._settled_by(bytes(line[:_EDGE_BYTES]), bytes(line[-_EDGE_BYTES:]))
         if request_id is None:
             self.dropped.noise += 1
         else:
             events.append(Unreadable(request_id, f"it isn't valid JSON: {error}", len(line)))
 
     def _batch(self, line: bytes) -> list[_Incoming]:
+        """Return the messages of a batch; what isn't one is noise, and so is a batch of that."""
         messages: list[_Incoming] = []
+        noise = 0
         for item in self._batch_decoder.decode(line):
             try:
                 messages.append(self._decoder.decode(item))
             except (ValueError, RecursionError):
-                self.dropped.noise += 1
+                noise += 1
+        if messages:
+            self.dropped.noise += noise
         return messages
 
     def _read_message(self, message: _Incoming, size: int, events: list[Event]) -> None:
@@ -316,7 +319,7 @@ def _answer(request_id: int, message: _Incoming, size: int) -> Event:
     )
 
 
-def _repaired(line: bytes) -> bytes:
+def _repaired(line: bytes | bytearray) -> bytes:
     """Replace what no text can hold (invalid UTF-8, lone surrogates) by U+FFFD."""
     text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").encode()
     if b"\\u" not in text:

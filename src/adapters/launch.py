@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from .mcp_outcome import McpUnavailable
 from .mcp_process import Launch, McpServerSpec, child_environment, find_command
-from .mcp_session import McpUnavailable
 from .provision import Package, base_python, provisioned, run
 from .sandbox import PROGRAMS, RUNNER_VARIABLE, Sandbox, held, proxy_seen, trial
 

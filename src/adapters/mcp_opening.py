@@ -11,13 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from .mcp_outcome import McpAnswer, McpCallError, McpProtocolError
-from .mcp_session import (
-    DISCOVER,
-    HANDSHAKE_VERSIONS,
-    INITIALIZE,
-    MODERN_VERSION,
-    McpSession,
-)
+from .mcp_session import DISCOVER, HANDSHAKE_VERSIONS, INITIALIZE, MODERN_VERSION, McpSession
 
 CLIENT_INFO: Final = {"name": "scripworld", "version": "0.1.0"}
 

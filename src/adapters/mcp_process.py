@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from .mcp_session import McpCrashed, McpSession, McpUnavailable
+from .mcp_outcome import McpCrashed, McpUnavailable
+from .mcp_session import McpSession
 from .sandbox import UNCONTAINED, Sandbox
 
 STDERR_BYTES_KEPT: Final = 4096
-READ_BYTES: Final = 262_144
+READ_BYTES: Final = 65_536
+"""What a pipe holds; a larger buffer is mapped and unmapped anew for each read."""
 UNWRITTEN_BYTES_MAX: Final = 1_048_576
 """Above this, a server that doesn't read its input is sent nothing more."""
 GUARD_KILL_S: Final = 6.0
@@ -198,6 +200,7 @@ class ServerProcess:
             os.set_blocking(pipe.fileno(), False)
             self._loop.add_reader(pipe.fileno(), reader)
         os.set_blocking(self._stdin.fileno(), False)
+        self._loop.add_reader(self._stdin.fileno(), self._on_input_closed)
 
     def last_words(self) -> str:
         """Return the end of what the server wrote to stderr, at most about 4 KB."""
@@ -232,9 +235,8 @@ class ServerProcess:
             return os.write(self._stdin.fileno(), data)
         except BlockingIOError:
             return 0
-        except OSError:  # nobody reads any more: the calls in flight will get no answer
-            self._close_input()
-            self._loop.call_later(EXIT_REPORT_S, self._end, "it closed its input.")
+        except OSError:
+            self._on_input_closed()
             return len(data)
 
     def _on_writable(self) -> None:
@@ -244,8 +246,14 @@ class ServerProcess:
         if len(self._unwritten) <= UNWRITTEN_BYTES_MAX:
             self._room.set()
 
+    def _on_input_closed(self) -> None:
+        """Note that nobody reads any more: what is asked from now on gets no answer."""
+        self._close_input()
+        self._loop.call_later(EXIT_REPORT_S, self._end, "it closed its input.")
+
     def _close_input(self) -> None:
         if not self._stdin.closed:
+            self._loop.remove_reader(self._stdin.fileno())
             self._loop.remove_writer(self._stdin.fileno())
             self._stdin.close()
             self._unwritten.clear()
@@ -326,6 +334,7 @@ class ServerProcess:
         if not await self._is_gone_within(self._spec.grace_s):
             with contextlib.suppress(OSError):
                 self._lifeline.shutdown(socket.SHUT_WR)
+            self._guard.send_signal(signal.SIGCONT)  # the server may have stopped it
             if not await self._is_gone_within(self._spec.grace_s + GUARD_KILL_S):
                 self._guard.kill()
                 self._on_gone()

@@ -30,29 +30,12 @@ from .mcp_outcome import (
     NOTHING_USED,
     McpAnswer,
     McpCallError,
-    McpCrashed,
     McpError,
     McpProtocolError,
     McpTimeout,
     McpTooLarge,
-    McpUnavailable,
     Usage,
 )
-
-__all__ = [
-    "Link",
-    "McpAnswer",
-    "McpCallError",
-    "McpCrashed",
-    "McpError",
-    "McpProtocolError",
-    "McpSession",
-    "McpTimeout",
-    "McpTooLarge",
-    "McpUnavailable",
-    "Meter",
-    "Usage",
-]
 
 MODERN_VERSION: Final = "2026-07-28"
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from .mcp_outcome import McpUnavailable
 from .mcp_process import McpServerSpec, child_environment, find_command
-from .mcp_session import McpUnavailable
 
 CACHE_VARIABLE: Final = "SCRIPWORLD_CACHE_DIR"
 LOCK_PAUSE_S: Final = 0.1

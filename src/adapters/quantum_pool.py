@@ -85,12 +85,16 @@ class QuantumPool:
         used_us = min(report.cpu_us, hold["cpu_us"])
         usage = {
             "cpu_us": used_us,
-            "compute": min(math.ceil(used_us * self._compute_per_cpu_s / 1e6), hold["compute"]),
+            "compute": min(self._compute(used_us), hold["compute"]),
             "memory_peak_bytes": report.memory_peak_bytes,
         }
         if not report.problem:
             return EffectResult(report.value, usage=usage)
         return EffectResult(None, _CODES[report.problem], _sentence(report, job), usage)
+
+    def _compute(self, cpu_us: int) -> int:
+        """Units of so much CPU time; whatever runs costs one, as clocks are coarse."""
+        return max(1, math.ceil(cpu_us * self._compute_per_cpu_s / 1e6))
 
     async def run(self, job: Job) -> Report:
         """Do one job in a worker that is free, or as soon as one is.

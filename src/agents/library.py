@@ -18,10 +18,8 @@ from ..world import (
     Done,
     Edit,
     Envelope,
-    Failed,
     Invoke,
     Read,
-    Refused,
     Sleep,
     Write,
 )

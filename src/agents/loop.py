@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 
 from ..world import (
     Action,
@@ -96,10 +97,9 @@ class Loop:
 
     def choose(self, world: World, now_us: int) -> Decision:
         """What a quick mind does next. A mind that raises is stopped, and says why."""
-        assert isinstance(self.mind, QuickMind), self.mind
         observation = self.observe(world, now_us)
         try:
-            return self.mind.choose(observation)
+            return cast(QuickMind, self.mind).choose(observation)
         except Exception as error:  # a mind is a stranger's code: it must not end the run
             return _broken(error)
 

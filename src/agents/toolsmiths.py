@@ -20,6 +20,7 @@ LIST_TOOLS: Final = "list_tools"
 TEXT_CHARS_MAX: Final = 6_000
 _BLANK = re.compile(r"\{(\w+)\}")
 _LINK = re.compile(r"https?://[^\s\"'<>)\]]+")
+_LIMITS = (Code.SCRIP_INSUFFICIENT, Code.QUOTA_EXCEEDED)
 _SECOND_US = 1_000_000
 
 
@@ -169,16 +170,20 @@ def rest(o: Observation) -> Sleep:
 def discover(o: Observation, at: Place) -> Invoke | None:
     """What to do about an unknown method: see which there are, then ask again; None if that was in vain."""
     listing = Invoke(at.call.on, LIST_TOOLS)
-    if at.since and at.since[-1] == Turn(listing, at.since[-1].answer):
+    if at.since and at.since[-1].action == listing:
         return ask(o, at.call) if isinstance(at.since[-1].answer, Done) else None
     return None if any(turn.action == listing for turn in o.recent) else listing
 
 
 def is_closed(o: Observation, id: str) -> bool:
-    """Whether an artifact said no when it was last asked; a crash is none, it comes back."""
+    """Whether an artifact said no when it was last asked. A crash is none, and a limit opens after a rest."""
+    has_rested = False
     for turn in reversed(o.recent):
+        has_rested |= isinstance(turn.action, Sleep)
         if isinstance(turn.action, Invoke) and turn.action.id == id:
-            return code_of(turn.answer) not in (None, Code.TOOL_CRASHED)
+            code = code_of(turn.answer)
+            opens = code is Code.TOOL_CRASHED or (has_rested and code in _LIMITS)
+            return code is not None and not opens
     return False
 
 

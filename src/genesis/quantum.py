@@ -237,11 +237,14 @@ class _Handlers:
             "coupling": None if wires is None else coupling(wires, circuit.qubits),
             "device": device(args["device"]) if "device" in args else None,
         }
-        c = self._desk.coefficients
-        each = c.transpile_base + c.transpile_gate * len(circuit.ops) * (1 + circuit.qubits / 20)
-        return self._small(
-            ctx, "transpile", payload, each * len(levels), {"hash": hash_of(circuit)}
-        )
+        has_map = payload["coupling"] is not None or payload["device"] is not None
+        c, size = self._desk.coefficients, len(circuit.ops)
+        seconds = 0.0
+        for level in levels:
+            route = c.route_gate_qubit if level < 2 else c.route_hard_gate_qubit
+            each = c.transpile_gate + (route * circuit.qubits if has_map else 0.0)
+            seconds += c.transpile_base + each * size
+        return self._small(ctx, "transpile", payload, seconds, {"hash": hash_of(circuit)})
 
     def transpiled(self, ctx: Context, asked: Any, result: EffectResult) -> Done | Failed:
         """The circuit for the target, with the report and both hashes."""
@@ -268,7 +271,7 @@ class _Handlers:
         seen = scan(text, self._limits)
         payload = {"text": text, "version": seen.version, "ours": seen.ours, "theirs": seen.theirs}
         c = self._desk.coefficients
-        each = c.read_byte if seen.version == 3 else c.read_byte / 10
+        each = c.read_three_byte if seen.version == 3 else c.read_two_byte
         seconds = c.read_base + each * len(text) + c.sv_gate * seen.operations
         return self._small(ctx, "read", payload, seconds, {"to": to})
 

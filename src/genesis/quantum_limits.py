@@ -35,7 +35,7 @@ class QuantumLimits(msgspec.Struct, frozen=True):
     operations_max: int = 10_000
     depth_max: int = 5_000
     nesting_max: int = 8
-    text_bytes_max: int = 200_000
+    text_bytes_max: int = 100_000
     circuits_max: int = 100
     points_max: int = 1_000
     parameters_max: int = 64
@@ -56,7 +56,8 @@ class Coefficients(msgspec.Struct, frozen=True):
     """CPU seconds on one thread of one machine; ``calibrate`` measures them.
 
     The names: ``sv`` state vector measured at the end, ``ps`` per shot, ``st`` stabilizer, ``dm``
-    density matrix, ``mps`` matrix product state. ``base`` is for a job, ``gate`` for an operation,
+    density matrix, ``mps`` matrix product state, ``route`` transpiling to a coupling map
+    (``hard``: from level 2 on). ``base`` is for a job, ``gate`` for an operation,
     ``shot`` for a shot. The values by default were measured on 2.5 GHz cores.
     """
 
@@ -102,10 +103,13 @@ class Coefficients(msgspec.Struct, frozen=True):
     pauli_term: float = 4.0e-9
     answer_amplitude: float = 2.0e-6
     transpile_base: float = 0.02
-    transpile_gate: float = 4.0e-4
-    read_base: float = 0.02
-    read_byte: float = 5.0e-6
+    transpile_gate: float = 5.0e-5
+    route_gate_qubit: float = 1.0e-5
+    route_hard_gate_qubit: float = 4.0e-5
+    read_base: float = 0.03
+    read_two_byte: float = 1.0e-6
+    read_three_byte: float = 3.5e-5
     draw_base: float = 0.03
-    draw_gate: float = 2.0e-4
-    plot_base: float = 1.5
-    plot_gate: float = 8.0e-3
+    draw_gate: float = 2.5e-4
+    plot_base: float = 0.3
+    plot_gate: float = 6.0e-3

@@ -143,7 +143,7 @@ def _interface(out: Console, artifact: Artifact) -> None:
         return
     out.print(Text("\nInterface", style="bold"))
     for tool in artifact.interface:
-        out.print(Text(f"  {clean(tool.name)}({_arguments(tool)})"), soft_wrap=True)
+        out.print(Text(f"  {clean(tool.name)}({arguments_of(tool)})"), soft_wrap=True)
         if tool.description:
             out.print(
                 Text(f"    {clean(' '.join(tool.description.split()))}", style="dim"),
@@ -151,7 +151,7 @@ def _interface(out: Console, artifact: Artifact) -> None:
             )
 
 
-def _arguments(tool: Tool) -> str:
+def arguments_of(tool: Tool) -> str:
     """Names with types as the schema tells them; ``?`` marks what may be left out."""
     schema: dict[str, Any] = tool.input_schema
     required = schema.get("required", [])

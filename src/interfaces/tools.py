@@ -23,7 +23,7 @@ from ..simulation.tool_desk import Desk, Look
 from ..world import Fault, Tool
 from .exits import OK
 from .render import console, fitted, table
-from .showing import _arguments
+from .showing import arguments_of
 from .started import program
 from .trying import begin, differences, finished
 from .words import clean, count, one_line, size, span
@@ -235,7 +235,7 @@ def _fields(out: Console, title: str, fields: Iterable[tuple[str, str]]) -> None
 def _methods(out: Console, tools: Iterable[Tool]) -> None:
     out.print(Text("\nMethods", style="bold"))
     for tool in tools:
-        out.print(Text(f"  {clean(tool.name)}({_arguments(tool)})"), soft_wrap=True)
+        out.print(Text(f"  {clean(tool.name)}({arguments_of(tool)})"), soft_wrap=True)
         sentence = " ".join(tool.description.split()).partition(". ")[0].rstrip(".")
         if sentence:
             told = Text(f"    {one_line(sentence, SENTENCE_CHARS_MAX)}", style="dim")

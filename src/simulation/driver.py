@@ -183,23 +183,22 @@ class Driver:
 
     async def wall(self) -> str:
         """Drive in real time; returns why it ended: until, steps, quiet or stopped."""
-        began_s, began_us = time.monotonic(), self.world.state.now_us
+        began_us = self.world.state.now_us - time.monotonic_ns() // 1_000
         thoughts: dict[str, asyncio.Task[Decision]] = {}
         self._launch()
         try:
             while (ended := self._ended()) is None:
-                now_us = began_us + int((time.monotonic() - began_s) * 1e6)
-                if now_us > self._drive.until_us:
+                if began_us + time.monotonic_ns() // 1_000 > self._drive.until_us:
                     ended = "until"
                     break
-                self._moment(now_us, thoughts)
+                self._moment(began_us, thoughts)
                 next_us = self._next_loop_us(thoughts)
                 if next_us is None and not thoughts and not self._flights:
                     ended = "quiet"
                     break
                 until_us = min(next_us or self._drive.until_us, self._drive.until_us)
-                passed_us = began_us + int((time.monotonic() - began_s) * 1e6)
-                await self._stir(min(max(0.001, (until_us - passed_us) / 1e6), _VIEW_S))
+                wait_us = until_us - began_us - time.monotonic_ns() // 1_000
+                await self._stir(min(max(wait_us, 0) / 1e6, _VIEW_S))
                 await self._breathe()
             return ended
         finally:
@@ -379,10 +378,10 @@ class Driver:
         text = f"{self.world.config.seed}/{now_us}/{principal}"
         return blake2b(text.encode(), digest_size=8).digest()
 
-    def _moment(self, now_us: int, thoughts: dict[str, asyncio.Task[Decision]]) -> None:
-        """Everything that happened by now on the wall clock."""
+    def _moment(self, began_us: int, thoughts: dict[str, asyncio.Task[Decision]]) -> None:
+        """Everything that happened by now on the wall clock; `began_us` is the clock's zero."""
         world = self.world
-        now_us = max(now_us, world.state.now_us)
+        now_us = max(began_us + time.monotonic_ns() // 1_000, world.state.now_us)
         world.advance(now_us)
         landed, self._landed = self._landed, []
         for id in landed:
@@ -395,6 +394,7 @@ class Driver:
                 del thoughts[principal]
                 if world.state.agenda.when_us(principal) is not None:
                     self._act(principal, thought.result(), now_us)
+        now_us = max(began_us + time.monotonic_ns() // 1_000, now_us)  # the settled may go on
         for principal in world.due(now_us):
             if principal in thoughts:
                 continue

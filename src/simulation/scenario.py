@@ -27,7 +27,7 @@ from ..world import (
     WorldConfig,
     is_id,
 )
-from .config import SERVERS, Config, config_dir, load_config
+from .config import SERVERS, Config, base_settings, config_dir, load_config
 from .config_model import INT_MAX, Count, Model, Positive, Text, Texts
 from .costs import cost_of, costs_of_actions, costs_of_methods, quotas_of_artifacts
 from .natives import BRIDGES, BUILT_IN
@@ -196,7 +196,7 @@ def configure(
     settings = scenario.settings.part("config")
     if settings.values != scenario.config:
         settings = Settings.given(scenario.config, f"the scenario {scenario.name!r}")
-    written = read_settings(config_dir() / "config.yaml").under(settings)
+    written = base_settings().under(settings)
     if path is not None:
         written = written.under(read_settings(path))
     if overrides is not None:
@@ -333,11 +333,11 @@ def _unknown_resources(scenario: Scenario, resources: Collection[str]) -> Iterat
 
 def _incomplete_servers(settings: Settings) -> Iterator[Fault]:
     for name, server in settings.part(*SERVERS).values.items():
-        if name not in BRIDGES and isinstance(server, Mapping) and "command" not in server:
-            yield (
-                (*SERVERS, name),
-                f"a server {name!r} needs a command{nearest(name, BRIDGES)}",
-            )
+        if name in BRIDGES or not isinstance(server, Mapping):
+            continue
+        if not server.keys() & {"command", "url"}:
+            told = f"a server {name!r} needs a command or a url{nearest(name, BRIDGES)}"
+            yield (*SERVERS, name), told
 
 
 def _unusable_servers(config: Config) -> Iterator[Fault]:

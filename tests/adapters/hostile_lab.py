@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from scripworld.adapters.mcp_outcome import McpAnswer, McpCrashed, McpError
 from scripworld.adapters.mcp_process import McpServerSpec
-from scripworld.adapters.mcp_session import McpAnswer, McpCrashed, McpError
 from scripworld.adapters.mcp_stdio import McpClient
 
 COMPANY = 8

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from scripworld.adapters.mcp_outcome import McpCrashed
 from scripworld.adapters.mcp_process import McpServerSpec
-from scripworld.adapters.mcp_session import McpCrashed
 from scripworld.adapters.mcp_stdio import McpClient
 from scripworld.adapters.sandbox import Sandbox
 

@@ -4,12 +4,7 @@ import asyncio
 
 import pytest
 
-from scripworld.adapters.mcp_session import (
-    McpCallError,
-    McpProtocolError,
-    McpTimeout,
-    McpTooLarge,
-)
+from scripworld.adapters.mcp_outcome import McpCallError, McpProtocolError, McpTimeout, McpTooLarge
 
 from .hostile_lab import (
     COMPANY,

@@ -1,11 +1,6 @@
 """Bytes that break MCP clients: what one line may hold, and what may stand between two."""
 
-from scripworld.adapters.mcp_session import (
-    McpCrashed,
-    McpProtocolError,
-    McpTimeout,
-    McpTooLarge,
-)
+from scripworld.adapters.mcp_outcome import McpCrashed, McpProtocolError, McpTimeout, McpTooLarge
 
 from .hostile_lab import (
     OK,

@@ -6,13 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from scripworld.adapters.mcp_session import (
-    HANDSHAKE_VERSIONS,
-    McpCrashed,
-    McpError,
-    McpTimeout,
-    McpUnavailable,
-)
+from scripworld.adapters.mcp_outcome import McpCrashed, McpError, McpTimeout, McpUnavailable
+from scripworld.adapters.mcp_session import HANDSHAKE_VERSIONS
 
 from .hostile_lab import (
     COMPANY,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from scripworld.adapters.mcp_process import McpServerSpec
-from scripworld.adapters.mcp_session import (
+from scripworld.adapters.mcp_outcome import (
     McpAnswer,
     McpCrashed,
     McpProtocolError,
     McpTimeout,
     McpUnavailable,
 )
+from scripworld.adapters.mcp_process import McpServerSpec
 from scripworld.adapters.mcp_stdio import McpClient
 
 SERVERS = Path(__file__).with_name("servers")

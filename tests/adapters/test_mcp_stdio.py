@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scripworld.adapters.mcp_process import McpServerSpec, child_environment, find_command
-from scripworld.adapters.mcp_session import (
+from scripworld.adapters.mcp_outcome import (
     McpAnswer,
     McpCallError,
     McpCrashed,
@@ -24,6 +23,7 @@ from scripworld.adapters.mcp_session import (
     McpTooLarge,
     McpUnavailable,
 )
+from scripworld.adapters.mcp_process import McpServerSpec, child_environment, find_command
 from scripworld.adapters.mcp_stdio import McpClient
 
 SERVERS = Path(__file__).with_name("servers")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from scripworld.adapters.mcp_outcome import McpUnavailable
 from scripworld.adapters.mcp_process import McpServerSpec
-from scripworld.adapters.mcp_session import McpUnavailable
 from scripworld.adapters.mcp_stdio import McpClient
 from scripworld.adapters.provision import Package, cache_folder, is_provisioned, provisioned
 from scripworld.adapters.sandbox import Sandbox

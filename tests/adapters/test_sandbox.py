@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from scripworld.adapters.launch import prepare
+from scripworld.adapters.mcp_outcome import McpUnavailable
 from scripworld.adapters.mcp_process import Launch, McpServerSpec
-from scripworld.adapters.mcp_session import McpUnavailable
 from scripworld.adapters.sandbox import Sandbox, chosen_runner, proxy_seen
 from scripworld.world import ConfigurationFault
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from scripworld.adapters import search_server
 from scripworld.adapters.egress import EgressPolicy
 from scripworld.adapters.egress_proxy import EgressProxy
+from scripworld.adapters.mcp_outcome import McpCallError
 from scripworld.adapters.mcp_process import McpServerSpec
-from scripworld.adapters.mcp_session import McpCallError
 from scripworld.adapters.mcp_stdio import McpClient
 
 PROGRAM = ("-I", "-S", search_server.__file__, "--endpoint")

@@ -36,6 +36,7 @@ from scripworld.world import (
 
 STEP_US = 1_000
 COMPUTE = 1_000_000_000
+LIMITS = QuantumLimits()
 
 
 class Workers:
@@ -59,7 +60,7 @@ class Laboratory:
     def __init__(
         self,
         workers: Workers | None,
-        limits: QuantumLimits = QuantumLimits(),
+        limits: QuantumLimits = LIMITS,
         artifacts: tuple[ArtifactSpec, ...] = (),
     ) -> None:
         self.workers = workers

@@ -14,9 +14,9 @@ from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.agents.mind import Observation
 from scripworld.simulation.config import Config
 from scripworld.simulation.natives import BUILT_IN, natives_of
-from scripworld.simulation.servers import servers_of
 from scripworld.simulation.runner import Extras, Session
 from scripworld.simulation.scenario import Scenario, configure, world_config
+from scripworld.simulation.servers import servers_of
 from scripworld.world import (
     Code,
     EffectRequest,

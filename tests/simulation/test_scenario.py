@@ -237,7 +237,7 @@ def test_a_tool_server_without_a_command_is_told_with_its_line_and_the_nearest(
     servers = f"genesis:\n  mcp:\n    servers:\n      fecth: {entry}\n"
     path = tmp_path / "own.yaml"
     path.write_text(servers)
-    told = "a server 'fecth' needs a command; the nearest known one is 'fetch'."
+    told = "a server 'fecth' needs a command or a url; the nearest known one is 'fetch'."
     plain = load_scenario(scenario_file(MARKET))
     with pytest.raises(ConfigurationFault) as in_file:
         configure(plain, path)
