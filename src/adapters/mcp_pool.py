@@ -13,7 +13,7 @@ from .mcp_outcome import McpAnswer
 from .mcp_process import McpServerSpec
 from .mcp_session import McpSession
 from .mcp_standing import Standing
-from .mcp_stdio import McpClient, State
+from .mcp_stdio import McpClient, State, Vet
 
 IDLE_LOOKS: Final = 4
 """How often within `idle_stop_s` it is looked whether a process is idle."""
@@ -30,11 +30,11 @@ class McpPool:
     servers that keep nothing.
     """
 
-    def __init__(self, spec: McpServerSpec, host: Host = NO_HOST) -> None:
-        """Prepare a pool; nothing is started."""
+    def __init__(self, spec: McpServerSpec, host: Host = NO_HOST, vet: Vet | None = None) -> None:
+        """Prepare a pool; nothing is started. `vet` is as for `McpClient`."""
         self.spec = spec
         self._standing = Standing(spec)
-        self._clients = [McpClient(spec, host, self._standing) for _ in range(spec.processes)]
+        self._clients = [McpClient(spec, host, self._standing, vet) for _ in range(spec.processes)]
         self._idle = dict.fromkeys(self._clients, (-1, 0.0))
         self._timer: asyncio.TimerHandle | None = None
 
@@ -52,6 +52,12 @@ class McpPool:
     def session(self) -> McpSession | None:
         """The open session of one process (version, server info, meter), if any runs."""
         return next((client.session for client in self._clients if client.session), None)
+
+    @property
+    def is_vetted(self) -> bool:
+        """Whether a process runs whose list of tools was looked at since it last changed."""
+        session = self._clients[0].session if len(self._clients) == 1 else self.session
+        return session is not None and session.vetted == session.tools_changed
 
     @property
     def states(self) -> list[State]:

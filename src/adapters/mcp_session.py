@@ -126,6 +126,8 @@ class McpSession:
         """Why the session is over, once it is."""
         self.ended_s: float | None = None
         """When the server was found gone, by the loop's clock."""
+        self.vetted = 0
+        """The count of changes at which its list of tools was found good; nobody looks without a vet."""
         self.tools_changed = 0
         """How often the server said that its list of tools has changed."""
         self.logged = 0

@@ -7,6 +7,7 @@ are `mcp_pool`'s. It must not know the world.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -37,6 +38,11 @@ BACKOFF_SHARE: Final = 0.25
 REPORT_S: Final = 0.005
 """How long the report of a process's id is waited for at a time."""
 
+Vet = Callable[[list[dict[str, Any]], frozenset[str]], None]
+"""Looks at the tools of a process, and at what it says that it offers, before it gets a call.
+
+What it raises is raised by the call.
+"""
 State = Literal["stopped", "starting", "running", "closed"]
 
 
@@ -47,7 +53,11 @@ class McpClient:
     """
 
     def __init__(
-        self, spec: McpServerSpec, host: Host = NO_HOST, standing: Standing | None = None
+        self,
+        spec: McpServerSpec,
+        host: Host = NO_HOST,
+        standing: Standing | None = None,
+        vet: Vet | None = None,
     ) -> None:
         """Prepare a client; nothing is started.
 
@@ -55,6 +65,7 @@ class McpClient:
             spec: how the server is started.
             host: what the server may ask for in the middle of a call.
             standing: what is known of the server, if other clients of it share that.
+            vet: looks at the list of tools of each new process, and again after each change of it.
         """
         self.spec = spec
         self.starts = 0
@@ -65,6 +76,8 @@ class McpClient:
         """How many of them have no outcome yet."""
         self._host = host
         self._standing = standing or Standing(spec)
+        self._vet = vet
+        self._vetting = asyncio.Lock()
         self._process: ServerProcess | None = None
         self._spawned: McpSession | None = None  # with the process; it is in use once it is open
         self._session: McpSession | None = None
@@ -111,7 +124,9 @@ class McpClient:
             McpUnavailable: its runtime is missing, it didn't start within
                 `start_timeout_s`, or the client was closed.
         """
-        await self._ready()
+        session = await self._ready()
+        if session.vetted != session.tools_changed:
+            await self._vetted(session, None)
 
     def start_soon(self) -> None:
         """Start in the background; should that fail, the next who asks is told."""
@@ -227,6 +242,8 @@ class McpClient:
             session = self._session
             if session is None or session.fault is not None:
                 session = await self._ready()
+            if session.vetted != session.tools_changed:
+                await self._vetted(session, timeout_s)
             spec = self.spec
             if timeout_s is None:
                 timeout_s = spec.call_timeout_s
@@ -241,8 +258,26 @@ class McpClient:
         finally:
             self.in_flight -= 1
 
+    async def _vetted(self, session: McpSession, timeout_s: float | None) -> None:
+        """Let the list of tools of a session be looked at, unless it was meanwhile."""
+        if self._vet is None:
+            session.vetted = session.tools_changed
+            return
+        async with self._vetting:
+            if session.vetted == session.tools_changed:
+                return
+            changes = session.tools_changed
+            answer = await self._pages("tools/list", "tools", "name", timeout_s, session)
+            self._vet(answer.result["tools"], frozenset(session.capabilities))
+            session.vetted = changes
+
     async def _pages(
-        self, method: str, key: str, member: str, timeout_s: float | None
+        self,
+        method: str,
+        key: str,
+        member: str,
+        timeout_s: float | None,
+        session: McpSession | None = None,
     ) -> McpAnswer:
         """Return all pages of a list as one: entries under `key`, each with a text `member`."""
         what = f"its list of {method.removesuffix('/list').replace('/', ' ')}"
@@ -253,7 +288,7 @@ class McpClient:
         self.calls += 1
         self.in_flight += 1
         try:
-            session = await self._ready()
+            session = session or await self._ready()
             timeout_s = self.spec.call_timeout_s if timeout_s is None else timeout_s
             for _ in range(PAGES_MAX):
                 answer = await session.request(method, {**params}, timeout_s)
@@ -350,6 +385,7 @@ class McpClient:
             await asyncio.sleep(REPORT_S)
         if self.pid is not None:
             session.meter = ProcessUsage(self.pid)
+        session.vetted = -1
         self._session = session
         return session
 

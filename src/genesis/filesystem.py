@@ -105,15 +105,14 @@ class GenesisFilesystem(GenesisMcpBridge):
             told[name] = full if isinstance(args[name], list) else full[0]
         return told
 
-    async def list_tools(self, timeout_s: float | None = None) -> ToolList:
-        """What the running server offers, as far as its paths can be checked."""
-        listed = await super().list_tools(timeout_s)
-        left_out = dict(listed.left_out)
-        for tool in listed.tools:
+    def _kept(self, listed: list[dict[str, Any]], capabilities: frozenset[str]) -> ToolList:
+        tools = super()._kept(listed, capabilities)
+        left_out = dict(tools.left_out)
+        for tool in tools.tools:
             if tool.name not in _TOOLS:
                 left_out[tool.name] = "its paths are not known, so they cannot be checked"
-        tools = tuple(tool for tool in listed.tools if tool.name in _TOOLS)
-        return ToolList(tools, left_out, listed.features)
+        known = tuple(tool for tool in tools.tools if tool.name in _TOOLS)
+        return ToolList(known, left_out, tools.features)
 
     def sent(self, tool: str, args: dict[str, Any]) -> dict[str, Any]:
         """The arguments with real paths.

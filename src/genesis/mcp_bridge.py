@@ -8,7 +8,6 @@ list of tools compared with what is known, and it ends with the run.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -140,17 +139,15 @@ class GenesisMcpBridge:
             secrets: what is struck out of all that it says.
             host: what it may ask for in the middle of a call.
         """
-        self.client = McpPool(spec, host)
+        self.client = McpPool(spec, host, self._vet)
         self.patience_s = spec.start_timeout_s + 2 * spec.grace_s
         self._known = known
         self._policy = policy
         self._limits = limits
         self._secrets = secrets
-        self._seen: tuple[int, int] | None = None
         self._live: ToolList = UNKNOWN
+        self._names: frozenset[str] = frozenset()
         self._first: ToolList | None = None
-        self._is_known = False
-        self._looking = asyncio.Lock()
 
     # The artifact.
 
@@ -248,7 +245,7 @@ class GenesisMcpBridge:
             McpError: it could not be asked.
         """
         listed = await self.client.list_tools(timeout_s)
-        return kept(listed, self.client.capabilities & _FEATURES.keys(), self._limits)
+        return self._kept(listed, self.client.capabilities)
 
     async def call_tool(
         self, name: str, args: dict[str, Any], timeout_s: float | None = None, asker: Any = None
@@ -258,7 +255,8 @@ class GenesisMcpBridge:
         Whatever goes wrong is a result with a code. What it used is in ``usage``, always.
         """
         try:
-            await self._look(timeout_s)
+            if not self.client.is_vetted:
+                await self.client.start()
             if name == LIST_TOOLS:
                 result = self._listed()
             else:
@@ -322,7 +320,7 @@ class GenesisMcpBridge:
         Raises:
             ToolRefused: there is none, it is not offered, or it cannot do what is asked.
         """
-        live = {tool.name for tool in self._live.tools}
+        live = self._names
         for alias in self.aliases:
             if alias.tool.name == name and alias.target in live:
                 told = alias.to(args)
@@ -335,32 +333,28 @@ class GenesisMcpBridge:
             raise ToolRefused(f"{self.id} {name}: {why}")
         return name, args
 
-    async def _look(self, timeout_s: float | None) -> None:
-        """Look at the list of tools of a server that is new, or says that its list has changed.
+    def _vet(self, listed: list[dict[str, Any]], capabilities: frozenset[str]) -> None:
+        """Look at the tools of a process that is new, or says that its list has changed.
 
         Raises:
-            McpError: it could not be asked.
-            ToolRefused: its list is not the one that is known.
+            ToolRefused: the list is not the one that is known.
         """
-        client = self.client
-        await client.start()
-        if self._seen != (client.starts, client.tools_changed):
-            async with self._looking:
-                if self._seen != (client.starts, client.tools_changed):
-                    listed = await self.list_tools(timeout_s)
-                    self._seen = (client.starts, client.tools_changed)
-                    self._live = listed.offered(self._policy)
-                    self._is_known = False
-        if not self._is_known:
-            self._first = self._first or self._live
-            known = self._known() or self._first
-            lines = known.offered(self._policy).difference(self._live)
-            if lines:
-                raise ToolRefused(
-                    f"{self.name} offers other tools than those that are known: {changes(lines)}. "
-                    f"`scripworld tools pin {self.name}` accepts them"
-                )
-            self._is_known = True
+        tools = self._kept(listed, capabilities)
+        known = self._known() or self._first
+        if known is None:
+            known = self._first = tools
+        live = tools.offered(self._policy)
+        lines = known.offered(self._policy).difference(live)
+        if lines:
+            raise ToolRefused(
+                f"{self.name} offers other tools than those that are known: {changes(lines)}. "
+                f"`scripworld tools pin {self.name}` accepts them"
+            )
+        self._live, self._names = live, frozenset(tool.name for tool in live.tools)
+
+    def _kept(self, listed: list[dict[str, Any]], capabilities: frozenset[str]) -> ToolList:
+        """What is kept of a list; a subclass may leave more out."""
+        return kept(listed, capabilities & _FEATURES.keys(), self._limits)
 
     def _listed(self) -> EffectResult:
         tools = [shape_of(tool) for tool in self._live.tools]
