@@ -225,6 +225,14 @@ async def connect(
     return performers
 
 
+def start_in_background(config: Config, performers: Mapping[str, Performer]) -> None:
+    """Start the servers that are to be ready before the first call; should one fail, that is told."""
+    for server in servers_of(config):
+        performer = performers.get(server.bridge.id)
+        if server.settings.start == "background" and isinstance(performer, GenesisMcpBridge):
+            performer.client.start_soon()
+
+
 def _known(server: Server, world: World) -> ToolList | None:
     """What a world knows of a server's tools: its manifest, else its artifact's interface."""
     manifest = server.manifest()

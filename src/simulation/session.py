@@ -35,7 +35,7 @@ from .driver import Drive, Driver
 from .minds import MindFactory, mind_of
 from .runs import STORE_FILE
 from .scenario import Scenario
-from .servers import Place, connect
+from .servers import Place, connect, start_in_background
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What ends a run cleanly."""
@@ -142,6 +142,7 @@ class Session:
         )
         for performer in performers.values():
             stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
+        start_in_background(self.config, performers)
         return performers.get
 
     async def _asked(self, request: EffectRequest, action: Invoke) -> Answer:

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
+
 from .actions import Delete, Edit, Invoke, Read, Tool, Write
 from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
 from .artifact import Artifact
 from .changes import CODE, Changes, denied
 from .config import Cost, WorldConfig
 from .contracts import INVOKE, check
-from .door import normal
+from .door import USED_MAX, normal
 from .facts import EffectRequested, ParkedFrame, ResourceHeld, ResourceUsed, ScripHeld
 from .faults import NativeFault
 from .frames import Frames
@@ -158,7 +160,7 @@ class Invocations:
                 return no
         hold = 0
         if method is not None and method.effect:
-            return self._request(caller, artifact, action, invocable, scrip)
+            return self._request(caller, artifact, action, invocable, scrip, depth)
         tx.charge(price)
         payee = artifact.id if artifact.standing else artifact.owner
         if scrip:
@@ -188,7 +190,13 @@ class Invocations:
         return answer
 
     def _request(
-        self, caller: str, artifact: Artifact, action: Invoke, invocable: Invocable, scrip: int
+        self,
+        caller: str,
+        artifact: Artifact,
+        action: Invoke,
+        invocable: Invocable,
+        scrip: int,
+        depth: int,
     ) -> Answer:
         """Hold what an effect costs and ask for it. From here on, what was done before stands."""
         tx, state, context = self._tx, self._tx.state, self.context
@@ -206,9 +214,16 @@ class Invocations:
             return effect
         if not isinstance(effect, Effect):
             raise _no_answer(effect, action.id, action.method, "an Effect, Failed or Refused")
+        price = invocable.price
+        if effect.amounts is not None:
+            price = self._taking(effect.amounts, action, price)
+            no = tx.afford(caller, scrip, price, depth)
+            if no is not None:
+                tx.rollback(mark)
+                return no
         for name, amount in invocable.limited:
             tx.note(ResourceUsed(artifact.id, name, amount))
-        price, cost = invocable.price, invocable.price.cost
+        cost = price.cost
         resource_hold = price_hold = frame_hold = 0
         if price.amounts:
             resource_hold = tx.next_hold()
@@ -246,6 +261,18 @@ class Invocations:
         tx.note(request)
         tx.requests.append(request)
         return Waiting(id)
+
+    def _taking(self, amounts: dict[str, int], action: Invoke, price: Price) -> Price:
+        """The price of an effect whose handler says what it takes.
+
+        Raises:
+            NativeFault: it says what cannot be held.
+        """
+        kinds = self._tx.state.resources.kinds
+        for name, amount in amounts.items():
+            if kinds.get(name, "allocatable") == "allocatable" or not 0 <= amount <= USED_MAX:
+                raise NativeFault(f"{action.id} {action.method} cannot hold {amount} of {name!r}")
+        return Price(msgspec.structs.replace(price.cost, resources=amounts))
 
     def _over_limit(self, id: str, invocable: Invocable) -> Refused | None:
         """The refusal where all callers together used up what an artifact may be used."""

@@ -34,10 +34,13 @@ class Effect(msgspec.Struct, frozen=True):
     Attributes:
         performer: the name that the effect is performed under.
         payload: any JSON value; what the performer gets.
+        amounts: what is held for it, by resource, where the configured cost is not what it takes;
+            the configured cost is asked for first, so it is the least.
     """
 
     performer: str
     payload: Any
+    amounts: dict[str, int] | None = None
 
 
 Handler = Callable[["Context", dict[str, Any]], "Done | Failed | Refused | Effect"]

@@ -24,6 +24,7 @@ from scripworld.world import (
     Method,
     Native,
     Settle,
+    Sleep,
     Tool,
     Waiting,
 )
@@ -257,3 +258,17 @@ def test_the_sqlite_and_thinking_servers_run_as_they_are_configured(tmp_path: Pa
     assert [type(answer) for answer in answers] == [Done] * 4, answers
     assert (run.folder / "servers" / "sqlite" / "shared.db").is_file()
     scripworld.open_run(run.folder).verify()
+
+
+def test_a_server_can_be_started_before_anybody_calls_it(tmp_path: Path):
+    rest = Sleep(3_000_000)
+    run = run_with(
+        tmp_path,
+        {"echo_tools": small(tmp_path, start="background")},
+        rest,
+        clock="wall",
+        until_us=2_000_000,
+    )
+
+    assert (tmp_path / "notes").read_text().count(" start\n") == 1
+    assert bridges_of(run) == {ECHO}

@@ -176,6 +176,10 @@ def _decline(ctx: Context, args: dict[str, Any]) -> Failed:
     return Failed(Code.AMOUNT_INVALID, "it declines")
 
 
+def _weigh(ctx: Context, args: dict[str, Any]) -> Effect:
+    return Effect("oracle", args, args["question"])
+
+
 def _turn_down(ctx: Context, args: dict[str, Any]) -> Refused:
     assert ctx.transfer("bob", 1) is None
     return Refused(Code.ARGUMENTS_INVALID, "ask for something else")
@@ -226,6 +230,7 @@ def natives() -> dict[str, Native]:
         effect("shout", _ask, _shout),
         effect("decline", _decline),
         effect("turn_down", _turn_down),
+        effect("weigh", _weigh),
         effect("learn", _ask, _learn),
         effect("free", _ask),
         effect("cheap", _ask),

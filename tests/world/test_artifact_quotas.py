@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scripworld.world import Code, Failed, Waiting, World
+from scripworld.world import Code, Failed, NativeFault, Waiting, World
 
 from .lab import Lab, config, natives
 
@@ -83,3 +83,36 @@ def test_a_handler_refuses_before_anything_is_held(lab: Lab):
 def test_a_handler_that_fails_is_charged(lab: Lab):
     assert isinstance(lab.invoke("alice", "oracle", "decline"), Failed)
     assert lab.used("alice") == 4
+
+
+# What a handler says that its effect takes.
+
+
+def test_a_handler_says_what_its_effect_takes_and_that_is_held(lab: Lab):
+    waiting = lab.invoke("alice", "oracle", "weigh", question={"compute": 40, "tokens": 30})
+
+    assert isinstance(waiting, Waiting)
+    tracker = lab.state.resources.tracker
+    assert (tracker.held("alice", "compute"), tracker.held("alice", "tokens")) == (40, 30)
+    assert lab.state.resources.held_of("alice", "budget") == 0
+    lab.settle(waiting, 1, usage={"compute": 25})
+    assert lab.used("alice") == 1 + 25
+    assert lab.used("alice", "tokens") == 30
+    lab.check()
+
+
+def test_an_effect_that_takes_more_than_there_is_is_refused(lab: Lab):
+    for amounts, told in (({"compute": 100}, "100 compute"), ({"tokens": 51}, "51 tokens")):
+        refused = lab.refuses(
+            Code.QUOTA_EXCEEDED,
+            lambda amounts=amounts: lab.invoke("alice", "oracle", "weigh", question=amounts),
+        )
+        assert told in refused.detail
+    lab.check()
+
+
+@pytest.mark.parametrize("amounts", [{"luck": 1}, {"stored_bytes": 1}, {"tokens": -1}])
+def test_what_cannot_be_held_is_a_fault_of_the_artifact(amounts: dict[str, int]):
+    lab = Lab()
+    with pytest.raises(NativeFault, match="oracle weigh cannot hold"):
+        lab.invoke("alice", "oracle", "weigh", question=amounts)

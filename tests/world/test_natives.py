@@ -190,7 +190,11 @@ def test_a_handler_asks_what_a_method_costs(lab: Lab):
         ("lend", Done(float("nan")), "bank lend answered what is not JSON: a number is finite"),
         ("lend", Done({"a": (1, 2)}), "tuple is not JSON"),
         ("lend", Done([object()]), "object is not JSON"),
-        ("ask", Done(1), "oracle ask answered Done: its handler must answer an Effect, Failed or Refused"),
+        (
+            "ask",
+            Done(1),
+            "oracle ask answered Done: its handler must answer an Effect, Failed or Refused",
+        ),
     ],
 )
 def test_a_handler_that_answers_what_no_record_can_hold_is_named(lab: Lab, method, answer, said):
