@@ -20,6 +20,7 @@ COVERAGE = $(BIN)/pytest -q tests/world --cov=scripworld.world --cov-branch --co
 
 run: $(INSTALLED)
 	@command -v npx >/dev/null || echo "npx is not installed: tool servers that need Node 20 or newer will say so, and the run goes on."
+	@[ "$$(uname)" != Linux ] || [ -n "$$MCP_SANDBOX_RUNNER" ] || command -v bwrap >/dev/null || echo "bubblewrap is not installed: tool servers, which run inside it, will say so, and the run goes on."
 	@$(BIN)/scripworld run $(ARGS)
 
 test: $(INSTALLED)
