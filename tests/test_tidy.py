@@ -18,6 +18,7 @@ CATCHES_EVERYTHING = {
     "src/interfaces/cli.py": "a user sees a sentence, never a traceback",
     "src/agents/loop.py": "a mind is a stranger's code: it is stopped, and the run goes on",
     "src/simulation/performing.py": "a performer is a stranger's code: its effect fails, no more",
+    "src/adapters/quantum_worker.py": "a simulator raises anything, panics too: its job fails, no more",
     "src/simulation/minds.py": "what makes a mind is a stranger's code: a user sees a sentence",
 }
 

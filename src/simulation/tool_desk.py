@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from ..adapters.mcp_process import child_environment, find_command
 from ..adapters.provision import is_provisioned
 from ..adapters.sandbox import PROGRAMS, RUNNER_VARIABLE, Runner, chosen_runner
 from ..adapters.site import Site
-from ..genesis.mcp_bridge import GenesisMcpBridge
+from ..genesis.mcp_bridge import GenesisMcpBridge, ToolRefused
 from ..genesis.tool_list import ToolList, shape_of
 from ..world import ConfigurationFault, EffectResult, Fault, Limits, Tool, Validator
 from .config import config_dir
@@ -217,7 +217,8 @@ class Desk:
                 bridge = await open_bridge(stack, server, place, self.limits, known)
                 stack.push_async_callback(bridge.close)
                 begun_s = time.monotonic()
-                await bridge.start_server()
+                with suppress(ToolRefused):  # of a changed list the call itself tells
+                    await bridge.start_server()
                 yield bridge, _us_since(begun_s)
 
     async def look(self, server: Server) -> Look:
