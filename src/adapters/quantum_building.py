@@ -211,10 +211,9 @@ class _Reader:
             return
         if op.name == "for_loop":
             indices, variable, body = op.params
-            if variable is not None:
-                raise JobRefused("a for whose variable is used is not read: write it out")
-            for _ in indices:
-                yield from self.read(body, qubits, clbits, when, depth + 1)
+            for index in indices:
+                turn = body if variable is None else body.assign_parameters({variable: index})
+                yield from self.read(turn, qubits, clbits, when, depth + 1)
             return
         name = self._name(op)
         if name is not None:
@@ -274,7 +273,12 @@ class _Reader:
 
 
 def _writes(block: Any) -> bool:
-    return any(row.clbits for row in block.data)
+    """Whether a block measures anything."""
+    for row in block.data:
+        inner = [part for part in getattr(row.operation, "blocks", ()) if part is not None]
+        if row.operation.name == "measure" or any(map(_writes, inner)):
+            return True
+    return False
 
 
 def _joined(left: Sequence[Any], right: Sequence[Any]) -> list[Any]:

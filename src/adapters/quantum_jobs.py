@@ -28,6 +28,11 @@ _SMALLEST: Final[dict[str, dict[str, Any]]] = {
     "plot": {"counts": {"0": 1}},
 }
 """The smallest job of a kind, laid over another one."""
+_ALL_NOISE: Final[dict[str, Any]] = {
+    "depolarizing": {"one": 0.1, "two": 0.1},
+    "thermal": {"t1_us": 1.0, "t2_us": 1.0, "one_ns": 1.0, "two_ns": 1.0},
+    "readout": [0.1, 0.1],
+}
 _TEXT_COLUMNS: Final = 160
 _DPI: Final = 100
 
@@ -64,6 +69,9 @@ class QuantumJobs:
             self._prepared.add(kind)
             with contextlib.suppress(JobRefused):
                 self.by_name[name](payload | _SMALLEST[name])
+        if payload.get("noise") and "noise" not in self._prepared:
+            self._prepared.add("noise")
+            self._devices.noise(_ALL_NOISE)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -149,7 +157,7 @@ class QuantumJobs:
             if job["noise"]:
                 options["noise_model"] = self._devices.noise(job["noise"])
             simulator = self._aer.AerSimulator(**options)
-            native = frozenset(_BASIS(method)) | {"measure", "reset", "barrier", "if_else"}
+            native = frozenset(_basis(method)) | {"measure", "reset", "barrier", "if_else"}
             _keep(self._simulators, key, (simulator, native))
         told: tuple[Any, frozenset[str]] = self._simulators[key]
         return told
@@ -249,7 +257,7 @@ class QuantumJobs:
         return _picture(figure, job["format"])
 
 
-def _BASIS(method: str) -> list[str]:
+def _basis(method: str) -> list[str]:
     """What a method runs without anything being written out."""
     utils = import_module("qiskit_aer.backends.backend_utils")
     told: list[str] = utils.BASIS_GATES[method]

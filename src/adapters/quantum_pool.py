@@ -58,6 +58,11 @@ class QuantumPool:
         self._all: set[QuantumProcess] = set()
         self._is_closed = False
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers that there are."""
+        return sorted(worker.pid for worker in self._all)
+
     async def perform(self, request: EffectRequest) -> EffectResult:
         """Perform one job within its hold. Cancelled, its worker ends.
 

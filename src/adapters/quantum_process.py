@@ -94,6 +94,8 @@ class QuantumProcess:
         self._channel = ours
         self.was_ready = False
         """Whether it could ever take a job."""
+        self._is_reading = False
+        self._reaping: asyncio.Future[None] | None = None
         self._total_us = 0
         self.versions: dict[str, str] = {}
         self.last_us = 0
@@ -109,7 +111,7 @@ class QuantumProcess:
     @property
     def is_over(self) -> bool:
         """Whether it has been ended, by us or by somebody else."""
-        if self._process.returncode is None:
+        if self._reaping is None:
             how = os.WEXITED | os.WNOHANG | os.WNOWAIT
             return os.waitid(os.P_PID, self._process.pid, how) is not None
         return True
@@ -177,10 +179,14 @@ class QuantumProcess:
 
     async def end(self) -> None:
         """Kill it at once, and return when it is gone; may be called again."""
-        self._channel.close()
-        if self._process.returncode is None:
+        if self._reaping is None:
             self._kill()
-            await asyncio.shield(asyncio.to_thread(self._reap))
+            with contextlib.suppress(OSError):
+                self._channel.shutdown(socket.SHUT_RDWR)
+            self._reaping = asyncio.ensure_future(asyncio.to_thread(self._reap))
+        await asyncio.shield(self._reaping)
+        if not self._is_reading:  # else its reader sees the end, and comes here, too
+            self._channel.close()
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -212,6 +218,13 @@ class QuantumProcess:
         await asyncio.get_running_loop().sock_sendall(self._channel, head + data)
 
     async def _receive(self, bytes_max: int) -> dict[str, Any]:
+        self._is_reading = True
+        try:
+            return await self._frame(bytes_max)
+        finally:
+            self._is_reading = False
+
+    async def _frame(self, bytes_max: int) -> dict[str, Any]:
         size = int.from_bytes(await self._exactly(_LENGTH_BYTES), "big")
         if size > bytes_max:
             raise _TooLong

@@ -22,8 +22,10 @@ import msgspec
 
 LENGTH_BYTES: Final = 4
 PR_SET_PDEATHSIG: Final = 1
-ADDRESS_SLACK_BYTES: Final = 1_610_612_736
-"""Address space beyond a job's memory: below this, libraries hang where they cannot allocate."""
+ADDRESS_SLACK_BYTES: Final = 1_073_741_824
+"""Address space beyond a job's memory: with less, libraries hang or crash where they cannot allocate."""
+CPU_SLACK_S: Final = 2
+"""The second limit on CPU time stands so much behind the first."""
 _CLEAR_PEAK: Final = b"5"
 
 
@@ -66,7 +68,7 @@ def _perform(jobs: Any, job: dict[str, Any]) -> dict[str, Any]:
     except BaseException as error:  # Rust panics are no Exceptions
         lines = str(error).strip().splitlines() or [""]
         problem, detail = "failed", f"{type(error).__name__}: {lines[0][:300]}"
-    signal.setitimer(signal.ITIMER_PROF, 0)
+    _lift()
     return {
         "value": value,
         "problem": problem,
@@ -82,16 +84,27 @@ def _used_us() -> int:
 
 
 def _hold(cpu_us: int, memory_bytes: int) -> None:
-    """Let the kernel end this process at its CPU time, and refuse memory beyond a bound."""
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    soft = math.ceil(time.process_time() + cpu_us / 1e6) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
-    most = _status_bytes("VmSize") + memory_bytes
-    if most > memory_bytes:
-        with contextlib.suppress(ValueError, OSError):
-            hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-            resource.setrlimit(resource.RLIMIT_AS, (max(most, ADDRESS_SLACK_BYTES), hard))
+    """Let the kernel end this process at its CPU time, and refuse memory far beyond its bound."""
+    _lower(resource.RLIMIT_CPU, math.ceil(time.process_time() + cpu_us / 1e6) + CPU_SLACK_S)
+    if size := _status_bytes("VmSize"):
+        _lower(resource.RLIMIT_AS, size + memory_bytes + ADDRESS_SLACK_BYTES)
     signal.setitimer(signal.ITIMER_PROF, cpu_us / 1e6)
+
+
+def _lift() -> None:
+    """Take back what held the last job."""
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    for limit in (resource.RLIMIT_CPU, resource.RLIMIT_AS):
+        hard = resource.getrlimit(limit)[1]
+        resource.setrlimit(limit, (hard, hard))
+
+
+def _lower(limit: int, value: int) -> None:
+    """Set a soft limit, which is taken back later."""
+    hard = resource.getrlimit(limit)[1]
+    soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(limit, (soft, hard))
 
 
 def _clear_peak() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 from ..world import Action, Answer, Code, Contract, Done, Invoke, Rest, Sleep, Write
@@ -31,12 +32,14 @@ class Call:
     Attributes:
         on: the artifact. args: with blanks such as ``{page}``, filled anew for each call.
         sells: what the answer is sold as; empty where it is only a step on the way.
+        about: what it is about; empty for the end of the latest text that was asked with.
     """
 
     on: str
     method: str
     args: dict[str, Any]
     sells: str = ""
+    about: str = ""
 
     def is_asked_by(self, action: Action | Rest | None) -> bool:
         """Whether an action is this call, whatever stands in the blanks."""
@@ -74,10 +77,9 @@ class Place:
 class Follower(Rules):
     """Common to those who follow lists of calls.
 
-    Params: ``trades``, lists of calls, each with ``on``, ``method``, ``args`` and ``sells``; ``words``
-    by the name of the blank that they fill; ``rest_s``, about how long a rest is. Blanks that are
-    always there: ``me``, ``scrip``, ``now_us``, ``step``, and ``link``, an address in the last answer
-    that had one.
+    Params: ``trades``, lists of calls, each with what a ``Call`` has; ``words`` by the name of the
+    blank that they fill; ``rest_s``, about how long a rest is. Blanks that are always there: ``me``,
+    ``scrip``, ``now_us``, ``step``, and ``link``, an address in the last answer that had one.
     """
 
     def choose(self, o: Observation) -> Decision:
@@ -190,9 +192,9 @@ def is_closed(o: Observation, id: str) -> bool:
 def publish(o: Observation, at: Place) -> Write:
     """Offer the answer of a call, at one's price, a little up or down."""
     call, answer = at.call, at.turn.answer
-    assert isinstance(at.turn.action, Invoke), at
     text = text_of(answer)[:TEXT_CHARS_MAX] or "\n".join(_pictures(answer))
-    about = _about(at.turn.action.args)
+    work = takewhile(lambda turn: not isinstance(turn.action, Sleep), reversed(o.recent))
+    about = call.about or next(filter(None, map(_about, work)), "nothing")
     price = max(1, int(o.params().get("price_scrip", 5)) + o.chance().randint(-1, 1))
     return Write(
         f"{slug_of(f'{call.sells} {about}')}.{o.principal}",
@@ -203,8 +205,9 @@ def publish(o: Observation, at: Place) -> Write:
     )
 
 
-def _about(args: dict[str, Any]) -> str:
-    """What a call is about: the end of its first text, on one line."""
+def _about(turn: Turn) -> str:
+    """What a call is about: the end of its first text, on one line; nothing for what is no call."""
+    args = turn.action.args if isinstance(turn.action, Invoke) else {}
     first = next((value for value in args.values() if isinstance(value, str)), "")
     return " ".join(first.rstrip("/").rsplit("/", 1)[-1].split())[:60]
 

@@ -8,14 +8,17 @@ lead nowhere else.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from ..adapters.mcp_process import McpServerSpec
-from ..world import Code, Context, EffectResult, Refused, Tool, check
-from .mcp_bridge import LIST_TOOLS, Alias, GenesisMcpBridge, ToolRefused
+from ..world import Code, ConfigurationFault, Context, Refused, Tool, check
+from .mcp_bridge import Alias, GenesisMcpBridge, ToolRefused
+from .secrets import each_text
 from .tool_list import ToolList
 
 _READ, _WRITE = "read", "write"
@@ -84,9 +87,19 @@ class GenesisFilesystem(GenesisMcpBridge):
         self._roots: dict[str, Path] = {}
 
     def serve(self, home: Path, roots: Mapping[str, Path]) -> None:
-        """Say where the directories are: ``home`` holds one for each artifact, ``roots`` are by name."""
+        """Say where the directories are: ``home`` holds one for each artifact, ``roots`` are by name.
+
+        Raises:
+            ConfigurationFault: a root holds the directories.
+        """
         self._home = home.resolve()
         self._roots = {name: root.resolve() for name, root in roots.items()}
+        for name, root in self._roots.items():
+            if self._home.is_relative_to(root):
+                raise ConfigurationFault(
+                    f"the root /{name} holds the folder of this run, so that everybody could read "
+                    "everything in it: name a folder beside it, or keep the runs elsewhere"
+                )
 
     @classmethod
     def asked(cls, context: Context, method: str, args: dict[str, Any]) -> dict[str, Any] | Refused:
@@ -112,7 +125,7 @@ class GenesisFilesystem(GenesisMcpBridge):
             if tool.name not in _TOOLS:
                 left_out[tool.name] = "its paths are not known, so they cannot be checked"
         known = tuple(tool for tool in tools.tools if tool.name in _TOOLS)
-        return ToolList(known, left_out, tools.features)
+        return replace(tools, tools=known, left_out=left_out)
 
     def sent(self, tool: str, args: dict[str, Any]) -> dict[str, Any]:
         """The arguments with real paths.
@@ -126,15 +139,9 @@ class GenesisFilesystem(GenesisMcpBridge):
                 told[name] = self._each_real(args[name], what)
         return told
 
-    async def call_tool(
-        self, name: str, args: dict[str, Any], timeout_s: float | None = None, asker: Any = None
-    ) -> EffectResult:
-        """As every bridge; real paths in the answer are written as agents write them."""
-        result = await super().call_tool(name, args, timeout_s, asker)
-        if name == LIST_TOOLS:
-            return result
-        value, detail = self._told(result.value), self._told(result.detail)
-        return EffectResult(value, result.code, detail, result.usage)
+    def told(self, said: Any) -> Any:
+        """As of every bridge, with real paths as agents write them."""
+        return each_text(super().told(said), self._as_agents_write)
 
     def _each_real(self, value: Any, what: str) -> Any:
         if isinstance(value, list):
@@ -145,10 +152,10 @@ class GenesisFilesystem(GenesisMcpBridge):
         if not path.startswith(("/", "~")):  # by hand, not by an agent
             path = f"~{_BY_HAND}/{path}"
         base, inside = self._base(path)
-        real = (base / inside).resolve()
-        if not real.is_relative_to(base):
+        real = os.path.realpath(base / inside)  # unlike `resolve`, it leaves a loop of links be
+        if not Path(real).is_relative_to(base):
             raise ToolRefused(f"{path} is a link out of its directory: nothing is followed there")
-        return str(real)
+        return real
 
     def _base(self, path: str) -> tuple[Path, str]:
         first, _, inside = path[1:].partition("/")
@@ -159,21 +166,17 @@ class GenesisFilesystem(GenesisMcpBridge):
                 raise ToolRefused(f"there is no root /{first}: there is {known}")
             return root, inside
         base = self._home / first
-        base.mkdir(parents=True, exist_ok=True)
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ToolRefused(f"~{first} is no directory here: {error.strerror}") from None
         return base, inside
 
-    def _told(self, value: Any) -> Any:
-        """Real paths as agents write them."""
-        if isinstance(value, str):
-            value = value.replace(f"{self._home}/", "~")
-            for name, root in self._roots.items():
-                value = value.replace(str(root), f"/{name}")
-            return value
-        if isinstance(value, list):
-            return [self._told(item) for item in value]
-        if isinstance(value, dict):
-            return {key: self._told(item) for key, item in value.items()}
-        return value
+    def _as_agents_write(self, text: str) -> str:
+        text = text.replace(f"{self._home}/", "~").replace(str(self._home), "~")
+        for name, root in sorted(self._roots.items(), key=lambda item: -len(item[1].parts)):
+            text = text.replace(str(root), f"/{name}")
+        return text
 
 
 def _in_full(context: Context, path: str, what: str) -> str | Refused:

@@ -261,13 +261,14 @@ class GenesisMcpBridge:
                 result = self._listed()
             else:
                 answer = await self._ask(name, args, timeout_s, asker)
-                result = result_of(answer.result, answer.usage.as_dict())
+                result = result_of(self.told(answer.result), answer.usage.as_dict())
         except McpError as error:
-            code = _CODES[type(error)]
-            result = EffectResult(None, code, sentence_of(str(error)), error.usage.as_dict())
+            error.stderr = self.told(error.stderr)  # before it is cut: no half of a secret stays
+            detail = sentence_of(self.told(str(error)))
+            result = EffectResult(None, _CODES[type(error)], detail, error.usage.as_dict())
         except ToolRefused as refused:
-            result = EffectResult(None, Code.TOOL_REFUSED, sentence_of(str(refused)))
-        return self._secrets.hide(result)
+            result = EffectResult(None, Code.TOOL_REFUSED, sentence_of(self.told(str(refused))))
+        return result
 
     async def perform(self, request: EffectRequest) -> EffectResult:
         """Perform one effect of the artifact; see ``call_tool``."""
@@ -286,6 +287,10 @@ class GenesisMcpBridge:
             ToolRefused: a rule forbids it.
         """
         return args
+
+    def told(self, said: Any) -> Any:
+        """What may be told of the server's words, any JSON value: no secret is in it."""
+        return self._secrets.hidden(said)
 
     async def _ask(
         self, name: str, args: dict[str, Any], timeout_s: float | None, asker: Any
@@ -320,6 +325,8 @@ class GenesisMcpBridge:
         Raises:
             ToolRefused: there is none, it is not offered, or it cannot do what is asked.
         """
+        if name in self._policy.denied:  # also where it would lead to another tool
+            raise ToolRefused(f"{self.id} {name}: denied by denied_tools")
         live = self._names
         for alias in self.aliases:
             if alias.tool.name == name and alias.target in live:
@@ -339,7 +346,7 @@ class GenesisMcpBridge:
         Raises:
             ToolRefused: the list is not the one that is known.
         """
-        tools = self._kept(listed, capabilities)
+        tools = self._kept(self._secrets.hidden(listed), capabilities)
         known = self._known() or self._first
         if known is None:
             known = self._first = tools

@@ -28,6 +28,7 @@ COUPLING: Final = re.compile(r"(?:line|ring|full)_([2-9]|[1-9]\d)")
 _LABEL: Final = re.compile(r"[IXYZ]+")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _TIME_US_MAX: Final = 1e9
+_NAMED_QUBITS: Final = 30
 
 
 class One(msgspec.Struct, frozen=True):
@@ -156,6 +157,7 @@ def job_asked(ctx: Context, args: Mapping[str, Any], limits: QuantumLimits) -> A
             max(len(points), 1),
             bond,
             "gates" if noise.keys() - {"readout"} else "readout" if noise else "no",
+            _device_qubits(noise),
             terms,
             numbers,
             place,
@@ -301,6 +303,12 @@ def _noise(given: Mapping[str, Any]) -> dict[str, Any]:
             raise CircuitError("t2_us is at most twice t1_us")
         told["thermal"] = times
     return told
+
+
+def _device_qubits(noise: Mapping[str, Any]) -> int:
+    """How many qubits the device of a noise model has; a named one at most about so many."""
+    number = str(noise.get("device", "_0")).rpartition("_")[2]
+    return int(number) if number.isdigit() else _NAMED_QUBITS
 
 
 def _chance(value: object) -> float:

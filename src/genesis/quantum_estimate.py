@@ -29,7 +29,8 @@ class Work(msgspec.Struct, frozen=True):
 
     Attributes:
         points: of a sweep; 1 without. bond: the cap χ, for a matrix product state.
-        noisy: under a noise model. pauli_terms: of all observables.
+        noisy: what is under a noise model. device_qubits: of the device that it is made after, or 0.
+        pauli_terms: of all observables.
         amplitudes: numbers that the answer lists, of one point. place: in its batch, from 0.
     """
 
@@ -37,6 +38,7 @@ class Work(msgspec.Struct, frozen=True):
     points: int = 1
     bond: int = 32
     noisy: Literal["no", "readout", "gates"] = "no"
+    device_qubits: int = 0
     pauli_terms: int = 0
     amplitudes: int = 0
     place: int = 0
@@ -70,6 +72,8 @@ def estimate(features: Features, method: str, work: Work, c: Coefficients) -> Es
     once["answer"] = c.answer_amplitude * work.amplitudes
     terms = {name: seconds * work.points for name, seconds in once.items()}
     terms["base"] = once["base"] if work.place == 0 else c.batch
+    if work.noisy != "no" and work.place == 0:
+        terms["noise"] = c.noise_base + c.noise_qubit_2 * work.device_qubits**2
     terms["bindings"] = c.binding * (work.points - 1)
     terms = {name: seconds for name, seconds in terms.items() if seconds}
     bytes_ = BASE_BYTES + memory + SHOT_BYTES * work.shots * work.points
@@ -126,8 +130,10 @@ def _stabilizer(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -
 
 
 def _density(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -> dict[str, float]:
-    many = f.many + f.one if w.noisy == "gates" else f.many
-    each = c.dm_many * max(many, 1) + c.dm_diagonal * f.diagonal
+    if w.noisy == "gates":
+        each = c.dm_noisy * max(f.gates, 1)
+    else:
+        each = c.dm_many * max(f.many, 1) + c.dm_diagonal * f.diagonal
     amplitudes = 4.0**n * each
     return {
         "base": c.dm_base,

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 
-from ..world import EffectResult
-
 STRUCK_OUT: Final = "[secret]"
 _CHARS_MIN: Final = 6
 """Shorter ones (``1``, ``true``) are no secrets, and striking them out would garble answers."""
+_DEPTH_MAX: Final = 200
+"""Far above what a world takes of answers and schemas; what lies deeper is none's to see."""
 
 
 class Secrets:
     """The values that nobody may see."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
+        lines = {line for value in values for line in (value, *value.splitlines())}
+        long = {line for line in lines if len(line) >= _CHARS_MIN}
+        long |= {msgspec.json.encode(line).decode()[1:-1] for line in long}  # as JSON in a text
         # The longest first, so that one which holds another is struck out whole.
-        long = {value for value in values if len(value) >= _CHARS_MIN}
         self._values = sorted(long, key=lambda value: (-len(value), value))
-
-    def hide(self, result: EffectResult) -> EffectResult:
-        """The result of an effect without them."""
-        if not self._values:
-            return result
-        return msgspec.structs.replace(
-            result, value=self._hidden(result.value), detail=self.text(result.detail)
-        )
 
     def text(self, text: str) -> str:
         """The text without them."""
@@ -36,14 +30,22 @@ class Secrets:
             text = text.replace(value, STRUCK_OUT)
         return text
 
-    def _hidden(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list):
-            return [self._hidden(item) for item in value]
-        if isinstance(value, dict):
-            return {self.text(str(key)): self._hidden(item) for key, item in value.items()}
+    def hidden(self, value: Any) -> Any:
+        """A JSON value without them, wherever in it they stand."""
+        return each_text(value, self.text) if self._values else value
+
+
+def each_text(value: Any, told: Callable[[str], str], depth_max: int = _DEPTH_MAX) -> Any:
+    """A JSON value with ``told`` of every text in it, keys included."""
+    if isinstance(value, str):
+        return told(value)
+    if not isinstance(value, list | dict):
         return value
+    if depth_max == 0:
+        return None
+    if isinstance(value, list):
+        return [each_text(item, told, depth_max - 1) for item in value]
+    return {told(key): each_text(item, told, depth_max - 1) for key, item in value.items()}
 
 
 NOTHING_SECRET = Secrets()

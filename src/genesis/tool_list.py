@@ -18,15 +18,19 @@ from ..world import Limits, SchemaError, Tool, Validator, is_id
 NAME_CHARS_MAX: Final = 64
 DESCRIPTION_CHARS_MAX: Final = 1_000
 _CHANGES_TOLD_MAX: Final = 5
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _COMMANDING = frozenset(
     (
-        *("exec", "shell", "bash", "sh", "cmd", "command", "commands", "terminal", "powershell"),
-        *("eval", "evaluate", "script", "python", "javascript", "install", "subprocess", "spawn"),
+        *("exec", "shell", "bash", "sh", "zsh", "cmd", "command", "commands", "terminal", "ssh"),
+        *("powershell", "pwsh", "eval", "evaluate", "script", "applescript", "python", "repl"),
+        *("javascript", "interpreter", "install", "subprocess", "spawn", "sudo"),
     )
 )
-_CODE_VERBS = frozenset(("run", "execute", "eval", "evaluate"))
+_CODE = frozenset(("code", "process", "program", "js", "node", "cell", "notebook", "snippet"))
+_CODE_VERBS = frozenset(("run", "execute", "start", "launch"))
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class ToolList:
 
     Attributes:
         features: what else it has: ``resources``, ``prompts``.
-        hidden: names that it cannot tell of, because methods of ours stand before them.
+        hidden: names that it cannot tell of: methods of ours stand before them, or they are more
+            than a world takes.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -115,21 +120,23 @@ def kept(listed: Iterable[Any], features: Iterable[str], limits: Limits) -> Tool
     """What is kept of a list as a server sent it: tools whose arguments can be checked."""
     tools: dict[str, Tool] = {}
     left_out: dict[str, str] = {}
+    hidden: set[str] = set()
     for entry in listed:
         shape = _trimmed(entry)
         name = shape["name"]
         if not is_id(name.lower(), NAME_CHARS_MAX):
-            left_out[name or "?"] = "its name is none that a method can have"
+            left_out[visible(name) or "?"] = "its name is none that a method can have"
         elif name in tools:
             left_out[name] = "it is listed twice"
         elif len(tools) >= limits.tools_max:
             left_out[name] = f"a server has at most {limits.tools_max} tools here"
+            hidden.add(name)
         else:
             try:
                 tools[name] = _checked(shape, limits)
             except (msgspec.ValidationError, SchemaError) as error:
-                left_out[name] = f"its arguments cannot be checked: {error}"
-    return ToolList(tuple(tools.values()), left_out, frozenset(features))
+                left_out[name] = visible(f"its arguments cannot be checked: {error}")
+    return ToolList(tuple(tools.values()), left_out, frozenset(features), frozenset(hidden))
 
 
 def shape_of(tool: Tool) -> dict[str, Any]:
@@ -156,7 +163,8 @@ def visible(text: str) -> str:
 def runs_commands(name: str) -> bool:
     """Whether a tool's name says that it runs commands or arbitrary code."""
     words = {word.lower() for word in _WORDS.findall(name)}
-    return bool(words & _COMMANDING) or ("code" in words and bool(words & _CODE_VERBS))
+    verbs = words & _CODE_VERBS
+    return bool(words & _COMMANDING) or bool(verbs and words & _CODE) or words == verbs != set()
 
 
 def _picture(match: re.Match[str]) -> str:
@@ -171,8 +179,9 @@ def _trimmed(entry: Any) -> dict[str, Any]:
     told = entry if isinstance(entry, dict) else {}
     name = told.get("name")
     shape: dict[str, Any] = {"name": name[: NAME_CHARS_MAX + 1] if isinstance(name, str) else ""}
-    description = str(told.get("description") or "")
-    shape["description"] = visible(description[:DESCRIPTION_CHARS_MAX])
+    description = told.get("description")
+    about = description if isinstance(description, str) else ""
+    shape["description"] = visible(about[:DESCRIPTION_CHARS_MAX])
     shape["inputSchema"] = told.get("inputSchema")
     if isinstance(told.get("outputSchema"), dict):
         shape["outputSchema"] = told["outputSchema"]
@@ -187,9 +196,26 @@ def _checked(shape: dict[str, Any], limits: Limits) -> Tool:
     """
     tool = msgspec.convert(shape, Tool)
     Validator(tool.input_schema, limits)
-    if tool.output_schema is not None:
+    output_schema = tool.output_schema
+    if output_schema is not None:
         try:
-            Validator(tool.output_schema, limits)
+            Validator(output_schema, limits)
         except SchemaError:
-            return msgspec.structs.replace(tool, output_schema=None)
-    return tool
+            output_schema = None
+    return msgspec.structs.replace(
+        tool, input_schema=_readable(tool.input_schema), output_schema=_readable(output_schema)
+    )
+
+
+def _readable(schema: Any) -> Any:
+    """A schema of bounded depth with all that it tells visible; what it asks for is as it was."""
+    if isinstance(schema, list):
+        return [_readable(item) for item in schema]
+    if isinstance(schema, dict):
+        return {
+            key: visible(value)
+            if key in ("title", "description") and isinstance(value, str)
+            else _readable(value)
+            for key, value in schema.items()
+        }
+    return schema

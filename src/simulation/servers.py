@@ -46,7 +46,7 @@ _SPEC_TIMES = (
     *("backoff_s", "backoff_max_s", "restarts_max", "unavailable_s", "idle_stop_s"),
 )
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_PLACE = re.compile(r"\{(run|own|files|proxy|python|lib)\}")
+_PLACE = re.compile(r"(?<!\$)\{(run|own|files|proxy|python|lib)\}")
 _LIB = Path(__file__).resolve().parents[1] / "adapters"
 
 

@@ -190,6 +190,10 @@ class Desk:
             if not schema.is_valid(args):
                 told = schema.explain(args)
                 raise ConfigurationFault(f"{server.name} {tool} does not take that: {told}")
+            for alias in server.bridge.aliases:
+                no = alias.to(args) if alias.tool.name == tool else None
+                if isinstance(no, str):
+                    raise ConfigurationFault(f"{server.name} {tool}: {no}")
         elif (manifest := server.manifest()) is not None:
             left_out = manifest.tools.offered(server.policy).left_out
             told = f": {left_out[tool]}" if tool in left_out else nearest(tool, methods)
