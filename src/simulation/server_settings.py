@@ -128,6 +128,10 @@ class ServerSettings(ServerDefaults):
         "`.env` file in the current folder is read too.",
         json_schema_extra={"names": ["variable"]},
     )
+    roots: Texts = Field(
+        default=(),
+        description="Folders that it is told of when it asks for its roots, as in `args`.",
+    )
     keyless: KeylessSettings | None = Field(
         default=None,
         description="What is started instead while a variable in `env` is missing; null for nothing.",

@@ -175,6 +175,7 @@ class Server:
                 for name, text in env.items()
             },
             cwd=None if settings.cwd is None else fill_one(settings.cwd),
+            roots=tuple(Path(root).absolute().as_uri() for root in fill(settings.roots)),
             line_bytes_max=settings.answer_bytes_max,
             sandbox=replace(sandbox, read=read, write=write),
             **{name: getattr(settings, name) for name in _SPEC_TIMES},

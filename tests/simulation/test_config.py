@@ -150,7 +150,7 @@ def test_a_configuration_can_not_be_changed():
             "line 5: genesis.mcp.servers.fetch.qqqqq: unknown key 'qqqqq'; known are "
             "allowed_tools, answer_bytes_max, args, backoff_max_s, backoff_s, call_timeout_max_s, "
             "call_timeout_s, command, costs, cwd, denied_tools, egress, enabled, env, grace_s, "
-            "idempotent_tools, idle_stop_s, keyless, limits, processes, restarts_max, sandbox, start, "
+            "idempotent_tools, idle_stop_s, keyless, limits, processes, restarts_max, roots, sandbox, start, "
             "start_timeout_s, unavailable_s, url.",
         ),
     ],
