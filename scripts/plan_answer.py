@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from plan_git import NoGit
+
 from plans import MalformedPlan
 
 FINE: Final = 0

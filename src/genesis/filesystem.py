@@ -152,7 +152,10 @@ class GenesisFilesystem(GenesisMcpBridge):
         if not path.startswith(("/", "~")):  # by hand, not by an agent
             path = f"~{_BY_HAND}/{path}"
         base, inside = self._base(path)
-        real = os.path.realpath(base / inside)  # unlike `resolve`, it leaves a loop of links be
+        try:
+            real = os.path.realpath(base / inside)  # unlike `resolve`, it leaves a loop of links be
+        except ValueError as error:
+            raise ToolRefused(f"{path[:80]!r} is no path: {error}") from None
         if not Path(real).is_relative_to(base):
             raise ToolRefused(f"{path} is a link out of its directory: nothing is followed there")
         return real
@@ -165,6 +168,8 @@ class GenesisFilesystem(GenesisMcpBridge):
                 known = ", ".join(f"/{name}" for name in self._roots) or "none"
                 raise ToolRefused(f"there is no root /{first}: there is {known}")
             return root, inside
+        if first in ("", ".", ".."):
+            raise ToolRefused(f"{path[:80]} is in no directory: ~ID/NAME is in that of ID")
         base = self._home / first
         try:
             base.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,7 @@ _NOTHING: Final = "nothing"
 _DRAWN_MAX: Final = {"text": 2_000, "svg": 400, "png": 400}
 _DRAWN_QUBITS_MAX: Final = 64
 _BARS_MAX: Final = 64
+_NO_WORK: Final = Hold(0, 0, 1)
 _MEMORY_BYTES: Final = 64 * 1_048_576
 
 Answer = Done | Failed | Refused | Effect
@@ -104,8 +105,11 @@ def _effect(
     ctx: Context, job: str, payload: dict[str, Any], hold: Hold, kept: Any = None
 ) -> Effect:
     """The request: the job, what is held for it, and what its answer is made with."""
-    amounts = {"compute": hold.compute, "cpu_us": hold.cpu_us, "memory_bytes": hold.memory_bytes}
-    return Effect(ID, {"job": job, "payload": payload, "hold": amounts, "kept": kept})
+    told = {"compute": hold.compute, "cpu_us": hold.cpu_us, "memory_bytes": hold.memory_bytes}
+    kinds = ctx.state.resources.kinds
+    held = {name: n for name, n in told.items() if kinds.get(name, "allocatable") != "allocatable"}
+    asked = {"job": job, "payload": payload, "hold": told, "kept": kept}
+    return Effect(ID, asked, held)
 
 
 class _Handlers:
@@ -264,7 +268,7 @@ class _Handlers:
             circuit = circuit_asked(ctx, args, self._limits)
             self._told(circuit, to)
             kept = {"to": to, "circuit": document_of(circuit)}
-            return _effect(ctx, _NOTHING, {}, Hold(0, 0, 0), kept)
+            return _effect(ctx, _NOTHING, {}, _NO_WORK, kept)
         if "qasm" not in args:
             raise CircuitError("give a circuit of components, or qasm")
         text = args["qasm"]

@@ -48,6 +48,8 @@ def angle_of(value: object, parameters: Collection[str]) -> Angle:
     Raises:
         AngleError: it is none.
     """
+    if type(value) is float and -ANGLE_MAX <= value <= ANGLE_MAX:
+        return value + 0.0  # no negative zero
     if isinstance(value, str):
         if len(value) > CHARS_MAX:
             raise AngleError(f"an angle's text has at most {CHARS_MAX} characters")

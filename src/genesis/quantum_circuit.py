@@ -7,13 +7,13 @@ not know what circuits cost, how they are written elsewhere, or who asks.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
 
-from .quantum_angles import PARAMETER, Affine, Angle, AngleError, angle_of, bound
+from .quantum_angles import PARAMETER, Angle, AngleError, angle_of, bound
 from .quantum_gates import CONTROLLED, GATES, REWRITTEN, named, nearest
 from .quantum_limits import QuantumLimits
 
@@ -188,9 +188,7 @@ class _Reader:
             detail = f"written out it has {size} operations, at most {limits.operations_max} are"
             raise TooLarge(f"{detail} admitted: repeat less, or run it in parts")
         ops: list[Op] = []
-        wires = tuple(range(main.qubits)), tuple(range(main.clbits))
-        values: dict[str, Angle] = {name: Affine(0.0, ((name, 1.0),)) for name in main.parameters}
-        self._expand(main, *wires, values, (), ops, False)
+        self._expand(main, (), (), {}, (), ops, False)
         return Circuit(main.qubits, main.clbits, tuple(ops), main.parameters)
 
     # Checking one definition.
@@ -199,7 +197,7 @@ class _Reader:
         where = f"sub-circuit {name!r}: " if name else ""
         if not isinstance(document, dict):
             raise CircuitError(f"{where}a circuit is an object with qubits, clbits and components")
-        _known(document, _FIELDS if name else _FIELDS | {"circuits"}, where or "the circuit: ")
+        _known(document, _FIELDS if name else _FIELDS | {"circuits"}, name or "the circuit")
         qubits = _count(document.get("qubits"), where, "qubits", 1, self._limits.qubits_max)
         clbits = _count(document.get("clbits", 0), where, "clbits", 0, self._limits.clbits_max)
         parameters = document.get("parameters", [])
@@ -239,32 +237,40 @@ class _Reader:
         if not isinstance(id, str) or len(id) > _ID_CHARS_MAX:
             raise CircuitError(f"{label}: an id is a text of at most {_ID_CHARS_MAX} characters")
         label = f"{where}component {id!r}" if id else label
-        _known(component, _COMPONENT, f"{label}: ")
+        _known(component, _COMPONENT, label)
         target, is_circuit = self._target(component.get("gate"), label)
-        repeat = _count(component.get("repeat", 1), f"{label}: ", "repeat", 0, _REPEAT_MAX)
-        qubits = _wires(component.get("qubits", []), wires[0], f"{label}: ", "qubit")
-        clbits = _wires(component.get("clbits", []), wires[1], f"{label}: ", "clbit")
-        given = component.get("params", [])
-        given = given if isinstance(given, list) else [given]
-        most_params = self._limits.parameters_max
-        if len(given) > most_params:
-            raise CircuitError(f"{label} has {len(given)} params, at most {most_params} are read")
-        try:
-            params = tuple(angle_of(value, parameters) for value in given)
-        except AngleError as error:
-            raise CircuitError(f"{label}: {error}") from None
-        when = _condition(component.get("condition"), wires[1], label)
-        if any(bit in clbits for bit, _ in when):
-            raise CircuitError(f"{label} writes a classical bit of its own condition")
+        repeat = component.get("repeat", 1)
+        if repeat != 1 or type(repeat) is not int:
+            repeat = _count(repeat, f"{label}: ", "repeat", 0, _REPEAT_MAX)
+        qubits = _wires(component.get("qubits", []), wires[0], label, "qubit")
+        clbits = _wires(component.get("clbits", []), wires[1], label, "clbit")
+        params = self._angles(component.get("params", []), parameters, label)
+        when: When = ()
+        if component.get("condition") is not None:
+            when = _condition(component["condition"], wires[1], label)
+            if any(bit in clbits for bit, _ in when):
+                raise CircuitError(f"{label} writes a classical bit of its own condition")
+            if target in _UNCONDITIONAL:
+                raise CircuitError(f"{label}: {target} takes no condition")
         if not is_circuit:
             _check_shape(target, params, qubits, clbits, label)
-            if target in _UNCONDITIONAL and when:
-                raise CircuitError(f"{label}: {target} takes no condition")
         return _Node(label, id, target, is_circuit, params, qubits, clbits, when, repeat)
+
+    def _angles(self, given: Any, parameters: Sequence[str], label: str) -> tuple[Angle, ...]:
+        given = given if isinstance(given, list) else [given]
+        most = self._limits.parameters_max
+        if len(given) > most:
+            raise CircuitError(f"{label} has {len(given)} params, at most {most} are read")
+        try:
+            return tuple([angle_of(value, parameters) for value in given])
+        except AngleError as error:
+            raise CircuitError(f"{label}: {error}") from None
 
     def _target(self, gate: object, label: str) -> tuple[str, bool]:
         if not isinstance(gate, str):
             raise CircuitError(f"{label} has no gate: name a gate or a sub-circuit")
+        if gate in GATES:
+            return gate, False
         if gate in self._named:
             return gate, True
         name = named(gate[:64])
@@ -319,17 +325,21 @@ class _Reader:
         is_inside: bool,
     ) -> None:
         for node in definition.nodes:
-            own_q = tuple([qubits[q] for q in node.qubits])
-            own_c = tuple([clbits[c] for c in node.clbits])
-            own_when = when
+            own_q, own_c, own_when = node.qubits, node.clbits, when
+            if is_inside:
+                own_q = tuple([qubits[q] for q in own_q])
+                own_c = tuple([clbits[c] for c in own_c])
             if node.when:
-                own_when = _both(when, [(clbits[c], v) for c, v in node.when], node.label)
-            try:
-                params = tuple([bound(p, values) for p in node.params])
-            except AngleError as error:
-                raise CircuitError(f"{node.label}: {error}") from None
+                inner_when = [(clbits[c] if is_inside else c, v) for c, v in node.when]
+                own_when = _both(when, inner_when, node.label)
+            params = node.params
+            if is_inside and params:
+                try:
+                    params = tuple([bound(p, values) for p in params])
+                except AngleError as error:
+                    raise CircuitError(f"{node.label}: {error}") from None
             if not node.is_circuit:
-                if any(bit in own_c for bit, _ in own_when):
+                if own_when and any(bit in own_c for bit, _ in own_when):
                     raise CircuitError(f"{node.label} writes a classical bit of its own condition")
                 if own_when and node.target in _UNCONDITIONAL:
                     raise CircuitError(f"{node.label}: {node.target} takes no condition")
@@ -347,12 +357,14 @@ def _has_components(document: object) -> bool:
     return isinstance(document, dict) and isinstance(document.get("components"), list)
 
 
-def _known(document: Mapping[str, object], fields: set[str], where: str) -> None:
+def _known(document: Mapping[str, object], fields: Set[str], where: str) -> None:
+    if document.keys() <= fields:
+        return
     for field in document:
         if field not in fields:
             near = get_close_matches(str(field)[:64], fields, 1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(fields))}"
-            raise CircuitError(f"{where}there is no field {str(field)[:64]!r}: {hint}")
+            raise CircuitError(f"{where}: there is no field {str(field)[:64]!r}: {hint}")
 
 
 def _count(value: object, where: str, what: str, least: int, most: int) -> int:
@@ -363,29 +375,27 @@ def _count(value: object, where: str, what: str, least: int, most: int) -> int:
     return value
 
 
-def _wires(value: object, count: int, where: str, what: str) -> tuple[int, ...]:
+def _wires(value: object, count: int, label: str, what: str) -> tuple[int, ...]:
     if not isinstance(value, list):
-        raise CircuitError(f"{where}{what}s is a list of whole numbers")
+        raise CircuitError(f"{label}: {what}s is a list of whole numbers")
     if len(value) > count:
-        raise CircuitError(f"{where}it names {len(value)} {what}s, the circuit has {count}")
+        raise CircuitError(f"{label}: it names {len(value)} {what}s, the circuit has {count}")
     for wire in value:
-        if isinstance(wire, bool) or not isinstance(wire, int):
-            raise CircuitError(f"{where}{what}s is a list of whole numbers")
+        if type(wire) is not int:
+            raise CircuitError(f"{label}: {what}s is a list of whole numbers")
         if not 0 <= wire < count:
             there = f"0 to {count - 1}" if count else "none"
-            raise CircuitError(f"{where}there is no {what} {wire}: the circuit has {there}")
-    if len(set(value)) < len(value):
-        raise CircuitError(f"{where}a {what} is named twice")
+            raise CircuitError(f"{label}: there is no {what} {wire}: the circuit has {there}")
+    if len(value) > 1 and len(set(value)) < len(value):
+        raise CircuitError(f"{label}: a {what} is named twice")
     return tuple(value)
 
 
 def _condition(value: object, clbits: int, label: str) -> When:
-    if value is None:
-        return ()
     if not isinstance(value, dict) or set(value) - {"clbit", "clbits", "value"}:
         raise CircuitError(f"{label}: a condition is an object with clbits and value")
     bits = [value["clbit"]] if "clbit" in value else value.get("clbits")
-    wires = _wires(bits, clbits, f"{label}: its condition: ", "clbit")
+    wires = _wires(bits, clbits, f"{label}: its condition", "clbit")
     if not wires:
         raise CircuitError(f"{label}: its condition names no clbit")
     wanted = _count(value.get("value", 1), f"{label}: its condition: ", "value", 0, 2**62)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from ..world import COMPUTE, STORED_BYTES, Code, ConfigurationFault
 from .config_model import CostSettings, Count, Depth, Model, Positive, Seconds, Text, Texts
+from .quantum_settings import QuantumSettings
 from .server_settings import McpSettings
 from .settings import Fault, Settings, nearest, refuse, validated
 from .settings_file import read_settings
@@ -161,6 +162,7 @@ class GenesisSettings(Model):
     """The artifacts of the beginning."""
 
     mcp: McpSettings = Field(description="Tool servers, each an artifact.")
+    quantum: QuantumSettings = Field(description="Quantum circuits as goods.")
 
 
 class Config(Model):

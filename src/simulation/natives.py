@@ -26,6 +26,7 @@ from ..world import (
     begin_of,
     chain,
 )
+from .quantum import quantum_from
 
 BRIDGES: dict[str, type[GenesisMcpBridge]] = {
     bridge.name: bridge
@@ -64,8 +65,7 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
     """
     if chain(NO_RECORD, first[2]) != first[1]:
         raise LogFault("record 0 was changed: its hash does not fit", 0)
-    begin_of(first)
-    known = BUILT_IN | others
+    known = BUILT_IN | quantum_from(begin_of(first).config.natives) | others
     natives: dict[str, Native] = {}
     for fact in RECORDS.decode(first[2]).facts:
         if isinstance(fact, ArtifactWritten) and fact.type == "genesis":

@@ -38,6 +38,7 @@ from .arguments import refuse_end, refuse_start
 from .config import Config
 from .minds import MindFactory, refuse_minds
 from .natives import BUILT_IN, natives_of
+from .quantum import quantum_from
 from .run import Run
 from .runs import SETTINGS_FILE, STORE_FILE, discard_run, find_run, make_run
 from .scenario import Scenario, configure, load_scenario, scale_agents, world_config
@@ -187,7 +188,8 @@ def _begin(
     except OSError as error:
         raise Fault(f"{path} cannot be written: {error.strerror or error}") from None
     bridged = (server.native(world.limits) for server in servers_of(config))
-    natives = BUILT_IN | {native.id: native for native in bridged}
+    natives = BUILT_IN | quantum_from(world.natives)
+    natives |= {native.id: native for native in bridged}
     natives |= {native.id: native for native in extras.natives}
     store = SqliteEventLog.create(folder / STORE_FILE)
     with ExitStack() as stack:

@@ -31,6 +31,7 @@ from .config import SERVERS, Config, base_settings, config_dir, load_config
 from .config_model import INT_MAX, Count, Model, Positive, Text, Texts
 from .costs import cost_of, costs_of_actions, costs_of_methods, quotas_of_artifacts
 from .natives import BRIDGES, BUILT_IN
+from .quantum import figures_of
 from .settings import Fault, Settings, nearest, refuse, shown, validated
 from .settings_file import read_settings
 
@@ -261,6 +262,7 @@ def world_config(config: Config, scenario: Scenario, seed: int | None = None) ->
         principals=(*_agents(scenario), *map(_principal, scenario.principals)),
         artifacts=tuple(map(_artifact, scenario.artifacts)),
         artifact_quotas=quotas_of_artifacts(config),
+        natives=figures_of(config),
     )
 
 

@@ -235,7 +235,12 @@ def start_in_background(config: Config, performers: Mapping[str, Performer]) -> 
 
 
 def _known(server: Server, world: World) -> ToolList | None:
-    """What a world knows of a server's tools: its manifest, else its artifact's interface."""
+    """What a world knows of a server's tools: its manifest, else its artifact's interface.
+
+    Nothing of what stands in for a server without its key: that is another one.
+    """
+    if server.is_keyless:
+        return None
     manifest = server.manifest()
     if manifest is not None:
         return manifest.tools

@@ -33,6 +33,7 @@ from ..world import (
 from .config import Config
 from .driver import Drive, Driver
 from .minds import MindFactory, mind_of
+from .quantum import QUANTUM, pool_of
 from .runs import STORE_FILE
 from .scenario import Scenario
 from .servers import Place, connect, start_in_background
@@ -140,6 +141,8 @@ class Session:
         performers = dict(given) | await connect(
             stack, self.config, self.world, place, self._asked, given
         )
+        if QUANTUM in self.world.natives and QUANTUM not in performers:
+            performers[QUANTUM] = pool_of(self.config)
         for performer in performers.values():
             stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
         start_in_background(self.config, performers)

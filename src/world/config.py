@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .actions import Contract
@@ -102,6 +104,8 @@ class WorldConfig(msgspec.Struct, frozen=True):
         pace_us: the time between two steps of a loop.
         artifact_quotas: what all callers together may use of an artifact whose methods have
             effects, by artifact and resource; counted when an effect is asked for.
+        natives: what genesis artifacts were made with, by artifact, where that decides what they
+            answer; the kernel keeps it, and whoever proves the log makes them of it again.
     """
 
     seed: int = 0
@@ -122,3 +126,4 @@ class WorldConfig(msgspec.Struct, frozen=True):
     principals: tuple[PrincipalSpec, ...] = ()
     artifacts: tuple[ArtifactSpec, ...] = ()
     artifact_quotas: dict[str, dict[str, int]] = {}
+    natives: dict[str, Any] = {}

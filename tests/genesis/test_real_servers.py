@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -550,6 +551,26 @@ def test_without_a_key_a_search_needs_none_and_another_says_what_is_missing(
     assert isinstance(balance, Done)
     assert run.state().ledger.balances["b"] == 100
     run.verify()
+
+
+def test_a_search_that_needs_no_key_tells_what_the_search_page_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("BRAVE_API_KEY", raising=False)
+    site = made_site(tmp_path)
+    found = {"title": "Bakery", "url": BREAD, "content": "The price of bread is 3."}
+    (site / "search.json").write_text(json.dumps({"results": [found]}))
+    program = ["-I", "-S", "{lib}/search_server.py", "--endpoint", f"http://{SITE}/search.json"]
+    server = {"keyless": {"command": "{python}", "args": program}, "egress": ONLY_THE_SITE}
+    call = invoke(SEARCH, "search", query="bread", limit=3)
+    run = run_with(tmp_path, {"web_search": server}, {"a": [call]}, site)
+
+    (answer,) = answers_of(run, "a")
+    assert json.loads(text_of(answer)) == {
+        "title": "Bakery",
+        "url": BREAD,
+        "description": "The price of bread is 3.",
+    }
 
 
 # What a server reaches without a proxy.

@@ -162,7 +162,6 @@ def test_control_characters_are_shown_and_nothing_is_hidden(char: str):
     odd["inputSchema"]["$defs"] = {"a": {"anyOf": [{"description": about}]}}
     (one,) = kept([odd], (), LIMITS).tools
 
-    assert char not in str(shape_of(one)).encode("unicode_escape").decode()
     assert char not in "".join(texts_of(shape_of(one)))
     assert one.description == visible(about) != about
 
@@ -271,8 +270,21 @@ def test_a_sentence_tells_some_of_many_changes():
 # Any list at all.
 
 WORDS = st.sampled_from(
-    ["name", "description", "inputSchema", "outputSchema", "type", "properties", "required"]
-    + ["object", "string", "$ref", "#/$defs/a", "$defs", "a", "pattern", "anyOf", "look", "exec"]
+    [
+        *("name", "description", "inputSchema", "outputSchema", "type", "properties", "required"),
+        *(
+            "object",
+            "string",
+            "$ref",
+            "#/$defs/a",
+            "$defs",
+            "a",
+            "pattern",
+            "anyOf",
+            "look",
+            "exec",
+        ),
+    ]
 )
 ANYTHING: Any = st.recursive(
     st.none()

@@ -1,0 +1,148 @@
+"""Decides which docs must change, or be confirmed, when sources change.
+
+Owns the form of `scripts/doc_coupling.yaml`; the changes come from git, through `plan_git`.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import plan_git
+import yaml
+
+from plans import MalformedPlan
+
+FILE: Final = "scripts/doc_coupling.yaml"
+KEYS: Final = ("sources", "docs", "why")
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Sources (paths, or patterns such as src/world/*.py), the docs that tell of them, and why."""
+
+    sources: tuple[str, ...]
+    docs: tuple[str, ...]
+    why: str
+    line: int
+
+    def holds(self, file: str) -> bool:
+        return any(PurePosixPath(file).match(pattern) for pattern in self.sources)
+
+
+@dataclass(frozen=True)
+class Unkept:
+    """A doc that was neither changed nor confirmed after its sources were."""
+
+    doc: str
+    sources: tuple[str, ...]
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.doc}: {', '.join(self.sources)} changed ({self.why}). Change it too, or say in "
+            f"the commit's message that it still holds: `Docs-Confirmed: {self.doc}`"
+        )
+
+
+def read_couplings(root: Path) -> list[Coupling]:
+    try:
+        text = (root / FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MalformedPlan(FILE, 1, "expected the couplings here; the file is missing") from None
+    return parse_couplings(FILE, text)
+
+
+def parse_couplings(name: str, text: str) -> list[Coupling]:
+    """Reads the couplings; each fault is told with its line."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise MalformedPlan(name, line, f"expected YAML; {error.problem}") from error
+    if (
+        not isinstance(node, yaml.MappingNode)
+        or set(value) != {"couplings"}
+        or not value["couplings"]
+    ):
+        raise MalformedPlan(name, 1, "expected the one key `couplings`, a list that is not empty")
+    [(_, entries)] = node.value
+    if not isinstance(entries, yaml.SequenceNode):
+        raise MalformedPlan(name, 1, "expected `couplings` to be a list")
+    lines = [entry.start_mark.line + 1 for entry in entries.value]
+    return [
+        _coupling(name, line, entry) for line, entry in zip(lines, value["couplings"], strict=True)
+    ]
+
+
+def _coupling(name: str, line: int, entry: Any) -> Coupling:
+    if not isinstance(entry, dict) or set(entry) != set(KEYS):
+        raise MalformedPlan(name, line, f"expected exactly {', '.join(KEYS)}")
+    for key in ("sources", "docs"):
+        files = entry[key]
+        if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
+            raise MalformedPlan(name, line, f"expected `{key}` to be a list of files")
+    if not isinstance(entry["why"], str) or not entry["why"].strip():
+        raise MalformedPlan(name, line, "expected words in `why`")
+    why = " ".join(entry["why"].split()).rstrip(".")
+    return Coupling(tuple(entry["sources"]), tuple(entry["docs"]), why, line)
+
+
+def dangling(root: Path, couplings: Sequence[Coupling]) -> list[str]:
+    """The files that couplings name and that are not there, as sentences."""
+    return list(_dangling(root, couplings))
+
+
+def _dangling(root: Path, couplings: Sequence[Coupling]) -> Iterator[str]:
+    for coupling in couplings:
+        for file in (*coupling.sources, *coupling.docs):
+            pattern = file in coupling.sources and any(sign in file for sign in "*?[")
+            there = any(root.glob(file)) if pattern else (root / file).is_file()
+            if not there:
+                folder = (root / file).parent
+                names = [each.name for each in folder.iterdir()] if folder.is_dir() else []
+                near = difflib.get_close_matches(Path(file).name, names, n=1)
+                hint = f" (the nearest is {PurePosixPath(file).with_name(near[0])})" if near else ""
+                yield f"{FILE}:{coupling.line}: there is no {file}{hint}: name what is there"
+
+
+def unkept(root: Path, couplings: Sequence[Coupling], base: str) -> list[Unkept] | None:
+    """The docs that have to be looked at, or None where git does not know the base.
+
+    A confirmation counts for what was committed before it or with it, not for what came later.
+    """
+    changed = plan_git.changed_since(root, base)
+    if changed is None:
+        return None
+    unclean = set(plan_git.unclean(root))
+    commits = list(plan_git.commits_since(root, base))
+    found: list[Unkept] = []
+    for coupling in couplings:
+        sources = sorted(file for file in changed if coupling.holds(file))
+        for doc in coupling.docs if sources else ():
+            confirmed = _confirmed(coupling, doc, commits) and unclean.isdisjoint(sources)
+            if doc not in changed and not confirmed:
+                found.append(Unkept(doc, tuple(sources), coupling.why))
+    return found
+
+
+def _confirmed(coupling: Coupling, doc: str, commits: Sequence[plan_git.Commit]) -> bool:
+    for commit in commits:  # the newest first
+        if doc in commit.confirmed:
+            return True
+        if any(coupling.holds(file) for file in commit.files):
+            return False
+    return False
+
+
+def uncovered(root: Path, couplings: Sequence[Coupling], base: str) -> list[str]:
+    """The changed sources under src/ that no coupling names."""
+    changed = plan_git.changed_since(root, base) or set()
+    return sorted(
+        file
+        for file in changed
+        if file.startswith("src/") and file.endswith(".py")
+        if not any(coupling.holds(file) for coupling in couplings)
+    )

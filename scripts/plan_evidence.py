@@ -1,0 +1,142 @@
+"""Compares the evidence of a complete plan with the commit that it names.
+
+Owns what makes evidence credible. That the tests pass today is for check_plan_tests.py to say.
+"""
+
+import ast
+import datetime
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import plan_git
+from doc_couplings import parse_couplings
+
+from plans import FILE_NAME, Evidence, MalformedPlan, Plan, RequiredTest, parse_plan
+
+COMPLETED_BY: Final = "scripts/complete_plan.py"
+COUPLINGS: Final = "scripts/doc_coupling.yaml"
+STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
+DAY_S: Final = 86_400  # clocks of two machines differ by less
+AGAIN: Final = "run scripts/complete_plan.py --plan {}"
+
+
+def faults(root: Path, plan: Plan, now_s: float) -> list[str]:
+    """Everything about a plan's evidence that can't be so, as sentences; none where it is sound."""
+    again = AGAIN.format(plan.number)
+    if plan.evidence is None:
+        if plan.status != "complete":
+            return []
+        return [f"it is complete and has no evidence: {again}, which alone writes both"]
+    if plan.status != "complete":
+        return [f"it has evidence and is {plan.status}: take the evidence out, or {again}"]
+    return list(_of_evidence(root, plan, plan.evidence, now_s))
+
+
+def _of_evidence(root: Path, plan: Plan, evidence: Evidence, now_s: float) -> Iterator[str]:
+    again = AGAIN.format(plan.number)
+    if evidence.completed_by != COMPLETED_BY:
+        yield f"it was completed by {evidence.completed_by!r}, not by {COMPLETED_BY}: {again}"
+    yield from _of_counts(plan, evidence)
+    commit = evidence.commit
+    committed_s = plan_git.commit_time_s(root, commit)
+    if committed_s is None:
+        yield f"commit {commit[:12]} is not in this repository: {again}"
+        return
+    yield from _of_time(evidence, committed_s, now_s)
+    if not plan_git.is_ancestor(root, commit):
+        yield f"commit {commit[:12]} is no ancestor of what is checked out: {again}"
+    yield from _of_plan_then(root, plan, commit)
+    yield from _of_tests_then(root, plan, commit)
+    text = plan_git.text_at(root, commit, COUPLINGS)
+    couplings = len(parse_couplings(COUPLINGS, text)) if text is not None else 0
+    claimed = evidence.tests["doc_coupling"].passed
+    if claimed != couplings:
+        yield f"doc_coupling claims {claimed} passed, and there were {couplings} then: {again}"
+
+
+def _of_counts(plan: Plan, evidence: Evidence) -> Iterator[str]:
+    again = AGAIN.format(plan.number)
+    claimed, named = evidence.tests["plan"].passed, len(plan.tests)
+    if claimed != named:
+        yield f"it claims {claimed} passed tests of its own and names {named}: {again}"
+    suite = evidence.tests["unit"].passed + evidence.tests["e2e_smoke"].passed
+    if suite < len(plan.required_tests):
+        yield f"a suite of {suite} can't hold its {len(plan.required_tests)} tests: {again}"
+    for name, run in evidence.tests.items():
+        if run.passed and not run.seconds:
+            yield f"{name} claims {run.passed} passed in no time: {again}"
+    if not evidence.tests["e2e_smoke"].passed:
+        yield f"e2e_smoke claims no passed test: {again}"
+
+
+def _of_time(evidence: Evidence, committed_s: int, now_s: float) -> Iterator[str]:
+    try:
+        stamp = datetime.datetime.strptime(evidence.timestamp, STAMP)
+    except ValueError:
+        yield f"the timestamp {evidence.timestamp!r} is none such as 2030-01-31T12:00:00Z"
+        return
+    seen_s = stamp.replace(tzinfo=datetime.UTC).timestamp()
+    if seen_s < committed_s - DAY_S:
+        yield f"it was seen at {evidence.timestamp}, before its commit was made"
+    if seen_s > now_s + DAY_S:
+        yield f"it was seen at {evidence.timestamp}, which is yet to come"
+
+
+def _of_plan_then(root: Path, plan: Plan, commit: str) -> Iterator[str]:
+    again = AGAIN.format(plan.number)
+    then = _plan_at(root, plan.number, commit)
+    if isinstance(then, str):
+        yield f"{then}: {again}"
+        return
+    gone = [test for test in then.tests if test not in plan.tests]
+    new = [test for test in plan.tests if test not in then.tests]
+    for test in new:
+        near = difflib.get_close_matches(str(test), map(str, gone), n=1)
+        renamed = f" (it named {near[0]})" if near else ""
+        yield f"at commit {commit[:12]} the plan did not require {test}{renamed}: {again}"
+    if gone and not new:
+        yield f"at commit {commit[:12]} the plan required {gone[0]} as well: {again}"
+
+
+def _plan_at(root: Path, number: int, commit: str) -> Plan | str:
+    """The plan as it was, or what is wrong with it."""
+    for name in plan_git.files_at(root, commit, "plans"):
+        match = FILE_NAME.fullmatch(Path(name).name)
+        if match and int(match["number"]) == number:
+            try:
+                return parse_plan(Path(name), plan_git.text_at(root, commit, name) or "")
+            except MalformedPlan as error:
+                return f"at commit {commit[:12]} the plan was malformed ({error})"
+    return f"at commit {commit[:12]} there was no plan {number}"
+
+
+def _of_tests_then(root: Path, plan: Plan, commit: str) -> Iterator[str]:
+    again = AGAIN.format(plan.number)
+    texts: dict[str, str | None] = {}
+    for test in plan.tests:
+        if test.file not in texts:
+            texts[test.file] = plan_git.text_at(root, commit, test.file)
+        text = texts[test.file]
+        if text is None or not is_defined(text, test):
+            yield f"at commit {commit[:12]} there was no {test}: {again}"
+
+
+def is_defined(text: str, test: RequiredTest) -> bool:
+    """Whether the text has the classes and the function of a test; bases and cases aside."""
+    if not test.name:
+        return True
+    try:
+        body: list[ast.stmt] = ast.parse(text).body
+    except SyntaxError:
+        return False
+    *classes, function = test.name.partition("[")[0].split("::")
+    inherits = False
+    for name in classes:
+        found = [node for node in body if isinstance(node, ast.ClassDef) and node.name == name]
+        if not found:
+            return False
+        body, inherits = found[-1].body, inherits or bool(found[-1].bases)
+    names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return function in names or inherits

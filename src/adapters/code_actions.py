@@ -1,0 +1,137 @@
+"""Owns the names that agent-written code finds: which are actions, and how an answer looks to it.
+
+It must not know the interpreter. What the world says no to is a ``PermissionError`` there, because
+its exceptions carry a text and nothing else; ``refusal(error)`` gives the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from ..world import (
+    Answer,
+    CallBack,
+    Contract,
+    Delete,
+    Done,
+    Edit,
+    Failed,
+    Invoke,
+    Read,
+    Refused,
+    Tool,
+    Write,
+)
+from .code_values import Unfit
+
+LEDGER: Final = "genesis_ledger"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What ``refusal(error)`` gives: why the world said no, as docs/architecture/codes.md lists it.
+
+    ``code`` is a name of that list. ``committed`` says that something done before still stands.
+    """
+
+    code: str
+    detail: str
+    retry_after_us: int | None
+    committed: bool
+
+
+def read(id: Any) -> CallBack:
+    """Read the content of an artifact."""
+    return CallBack(Read(id))
+
+
+def write(
+    id: Any,
+    content: Any,
+    description: Any = None,
+    type: Any = None,
+    contract: Any = None,
+    interface: Any = None,
+) -> CallBack:
+    """Make an artifact or replace one; ``contract`` and ``interface`` are as JSON has them."""
+    if contract is not None:
+        contract = msgspec.convert(contract, _Contract).full()
+    if interface is not None:
+        interface = msgspec.convert(interface, tuple[Tool, ...])
+    return CallBack(Write(id, content, description, type, contract, interface))
+
+
+def edit(id: Any, old: Any, new: Any) -> CallBack:
+    """Replace one piece of text by another."""
+    return CallBack(Edit(id, old, new))
+
+
+def delete(id: Any) -> CallBack:
+    """Delete an artifact."""
+    return CallBack(Delete(id))
+
+
+def invoke(id: Any, method: Any, args: Any = None, waits: Any = False) -> CallBack:
+    """Invoke a method; ``waits`` says that it may leave the world and take time."""
+    if type(waits) is not bool:
+        raise TypeError("invoke() wants waits to be True or False")
+    return CallBack(Invoke(id, method, {} if args is None else args), waits)
+
+
+def transfer(to: Any, amount: Any) -> CallBack:
+    """Pay scrip."""
+    return CallBack(Invoke(LEDGER, "transfer", {"to": to, "amount": amount}))
+
+
+def balance(principal: Any = None) -> CallBack:
+    """Ask how much scrip can be spent, by the artifact itself or by a principal."""
+    return CallBack(
+        Invoke(LEDGER, "balance", {} if principal is None else {"principal": principal})
+    )
+
+
+class _Contract(msgspec.Struct, forbid_unknown_fields=True):
+    id: str = "private"
+    price_scrip: int = 0
+    members: tuple[str, ...] = ()
+
+    def full(self) -> Contract:
+        return Contract(self.id, self.price_scrip, self.members)
+
+
+ACTIONS: Final[Mapping[str, Callable[..., CallBack]]] = MappingProxyType(
+    {make.__name__: make for make in (read, write, edit, delete, invoke, transfer, balance)}
+)
+
+
+def asked(name: str, args: list[Any], named: dict[str, Any]) -> CallBack:
+    """Return the action that a call asks for; its arguments are plain already.
+
+    Raises:
+        Unfit: the arguments are not those of the function.
+    """
+    try:
+        call = ACTIONS[name](*args, **named)
+        msgspec.convert(msgspec.to_builtins(call.action), type(call.action))
+    except (TypeError, msgspec.ValidationError) as error:
+        raise Unfit("TypeError", f"{name}: {error}"[:300]) from None
+    return call
+
+
+def result(name: str, answer: Done) -> Any:
+    """Return what the function answers in the code: the scrip that can be spent for ``balance``."""
+    match answer.result:
+        case {"scrip": int(scrip), "held": int(held)} if name == "balance":
+            return scrip - held
+        case other:
+            return other
+
+
+def refusal(answer: Answer) -> Refusal:
+    """Return a no of the world as code sees it."""
+    assert isinstance(answer, Refused | Failed), answer
+    committed = isinstance(answer, Failed) and answer.committed
+    return Refusal(answer.code.name, answer.detail, answer.retry_after_us, committed)
