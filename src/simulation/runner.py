@@ -177,6 +177,13 @@ def open_run(run: str | Path, runs_dir: str | Path = "runs", natives: Iterable[N
     return Run(find_run(Path(runs_dir), run), natives={native.id: native for native in natives})
 
 
+def first_natives(config: Config, world: WorldConfig) -> dict[str, Native]:
+    """The genesis artifacts that a new world begins with, by its configuration."""
+    bridged = (server.native(world.limits) for server in servers_of(config))
+    natives = BUILT_IN | quantum_from(world.natives)
+    return natives | {native.id: native for native in bridged}
+
+
 def _begin(
     folder: Path, scenario: Scenario, config: Config, world: WorldConfig, extras: Extras
 ) -> Session:
@@ -187,10 +194,7 @@ def _begin(
         path.write_bytes(msgspec.json.format(msgspec.json.encode(saved)))
     except OSError as error:
         raise Fault(f"{path} cannot be written: {error.strerror or error}") from None
-    bridged = (server.native(world.limits) for server in servers_of(config))
-    natives = BUILT_IN | quantum_from(world.natives)
-    natives |= {native.id: native for native in bridged}
-    natives |= {native.id: native for native in extras.natives}
+    natives = first_natives(config, world) | {native.id: native for native in extras.natives}
     store = SqliteEventLog.create(folder / STORE_FILE)
     with ExitStack() as stack:
         stack.callback(store.close)

@@ -13,17 +13,14 @@ from scripworld.adapters.event_store import StoreFault
 from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.agents.mind import Observation
 from scripworld.simulation.config import Config
-from scripworld.simulation.natives import BUILT_IN, natives_of
-from scripworld.simulation.runner import Extras, Session
+from scripworld.simulation.natives import natives_of
+from scripworld.simulation.runner import Extras, Session, first_natives
 from scripworld.simulation.scenario import Scenario, configure, world_config
-from scripworld.simulation.servers import servers_of
 from scripworld.world import (
     Code,
     EffectRequest,
     EffectResult,
     Fault,
-    Limits,
-    Native,
     NoCode,
     Row,
     Settled,
@@ -297,7 +294,7 @@ class Play:
 
     def begin(self) -> None:
         world = world_config(self.config, self.scenario, self.seed)
-        natives = self.natives(world.limits)
+        natives = first_natives(self.config, world)
         self._sit(EagerWorld.begin(world, natives, self.disk, NoCode(), __version__))
         self.disk.commit()
 
@@ -305,13 +302,8 @@ class Play:
         """Go on from what is durable, as another process would."""
         self.disk = self.tools.disk = self.disk.reopened()
         state, begin = fold(self.disk.records())
-        natives = self.natives(begin.config.limits)
+        natives = first_natives(self.config, begin.config)
         self._sit(EagerWorld(begin.config, natives, self.disk, NoCode(), state))
-
-    def natives(self, limits: Limits) -> dict[str, Native]:
-        """What the runner would give the world."""
-        bridged = (server.native(limits) for server in servers_of(self.config))
-        return BUILT_IN | {native.id: native for native in bridged}
 
     def _sit(self, world: World) -> None:
         performers = {"genesis_filesystem": self.tools, "genesis_fetch": self.tools}
