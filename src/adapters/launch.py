@@ -17,7 +17,7 @@ from typing import Final
 from .mcp_outcome import McpUnavailable
 from .mcp_process import Launch, McpServerSpec, child_environment, find_command
 from .provision import Package, base_python, provisioned, run
-from .sandbox import PROGRAMS, RUNNER_VARIABLE, Sandbox, held, proxy_seen, trial
+from .sandbox import PROGRAMS, RUNNER_VARIABLE, THROUGH_PROXY, Sandbox, held, proxy_seen, trial
 
 __all__ = ["Launch", "prepare"]
 
@@ -240,4 +240,5 @@ def _proxy_variables(sandbox: Sandbox) -> dict[str, str]:
     if not url:
         return {}
     names = [name for name in _PROXY_NAMES if name.upper() != "NO_PROXY"]
-    return dict.fromkeys(names, url) | {"NODE_USE_ENV_PROXY": "1"}
+    node = {"NODE_USE_ENV_PROXY": "1", "NODE_OPTIONS": f'--require="{THROUGH_PROXY}"'}
+    return dict.fromkeys(names, url) | node

@@ -24,6 +24,8 @@ PROXY_PORT: Final = 3128
 TMPFS_SHARE: Final = 4
 """`/tmp` and `/dev/shm` may each hold this part of `memory_bytes_max`."""
 NET_GATE: Final = Path(__file__).with_name("net_gate.py")
+THROUGH_PROXY: Final = Path(__file__).with_name("through_proxy.cjs")
+"""Leads a Node that is too old to look for the proxy itself to it."""
 
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC: Final = (
@@ -125,7 +127,7 @@ def held(
     write = {own, *map(_absolute, sandbox.write)}
     if sandbox.network == "proxy":
         assert sandbox.proxy_socket, "the filtering proxy was not started"
-        read.add(NET_GATE)
+        read |= {NET_GATE, THROUGH_PROXY}
         socket = _SOCKET_INSIDE if sandbox.runner == "bubblewrap" else str(sandbox.proxy_socket)
         command = (python, "-I", "-S", str(NET_GATE), socket, str(PROXY_PORT), "--", *command)
     build = _bubblewrap if sandbox.runner == "bubblewrap" else _firejail

@@ -37,6 +37,7 @@ class Agenda:
         "steps",
         "stopped",
         "waiting",
+        "waiting_since",
         "watchers",
     )
 
@@ -46,6 +47,7 @@ class Agenda:
         self.sleeping: dict[str, Slept] = {}
         self.watchers: dict[str, set[str]] = {}
         self.waiting: dict[str, int] = {}
+        self.waiting_since: dict[str, int] = {}
         self.stopped: dict[str, str] = {}
         self.paused: set[str] = set()
         self.signals: dict[str, list[str]] = {}
@@ -57,6 +59,11 @@ class Agenda:
         self.due_us[principal] = now_us
         self.steps[principal] = 0
         self._push(principal)
+
+    def charged(self, principal: str, due_us: int, seq: int) -> None:
+        """A loop took a step, unless it waits since an earlier record: then a tool server asked."""
+        if self.waiting_since.get(principal, seq) == seq:
+            self.stepped(principal, due_us)
 
     def stepped(self, principal: str, due_us: int) -> None:
         """A loop took a step: it is awake, it saw its signals, and it is due again later."""
@@ -100,8 +107,9 @@ class Agenda:
         """Apply."""
         self.signals.setdefault(fact.principal, []).append(fact.signal)
 
-    def requested(self, fact: EffectRequested) -> None:
+    def requested(self, fact: EffectRequested, seq: int) -> None:
         """A principal waits for an effect."""
+        self.waiting_since.setdefault(fact.principal, seq)
         self.waiting[fact.principal] = self.waiting.get(fact.principal, 0) + 1
 
     def settled(self, principal: str, due_us: int) -> None:
@@ -110,7 +118,7 @@ class Agenda:
         if left:
             self.waiting[principal] = left
             return
-        del self.waiting[principal]
+        del self.waiting[principal], self.waiting_since[principal]
         if principal in self.due_us:
             self.due_us[principal] = due_us
             self._push(principal)

@@ -166,7 +166,7 @@ class State:
     def _charged(self, fact: Charged) -> None:
         self._compute.stamp(fact.principal, fact.amount, self.now_us)
         if fact.principal in self._loops:
-            self.agenda.stepped(fact.principal, self.now_us + self._pace_us)
+            self.agenda.charged(fact.principal, self.now_us + self._pace_us, self.seq)
 
     def _scrip_held(self, fact: ScripHeld) -> None:
         self.next_hold = max(self.next_hold, fact.hold + 1)
@@ -197,7 +197,7 @@ class State:
     def _requested(self, fact: EffectRequested) -> None:
         self.effects[fact.id] = fact
         self._unkeyed.append(fact.id)
-        self.agenda.requested(fact)
+        self.agenda.requested(fact, self.seq)
 
     def _settled(self, fact: EffectSettled) -> None:
         effect = self.effects.pop(fact.id)

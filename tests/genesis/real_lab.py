@@ -1,6 +1,7 @@
 """Runs with real tool servers: what each agent was answered, and which processes are there."""
 
 import http.server
+import json
 import os
 import threading
 import time
@@ -131,6 +132,12 @@ def began_with(run: Run, artifact: str) -> set[str]:
         fact for fact in first.facts if isinstance(fact, ArtifactWritten) and fact.id == artifact
     ]
     return {tool.name for tool in written.interface}
+
+
+def egress_of(run: Run) -> list[dict[str, Any]]:
+    """What the proxies noted."""
+    lines = (run.folder / "egress.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 @contextmanager

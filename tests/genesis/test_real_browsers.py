@@ -1,7 +1,6 @@
 """Real browsers behind Playwright and Puppeteer, as they are shipped: pages, walls, and SIGKILL."""
 
 import base64
-import json
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from .real_lab import (
     began_with,
     below,
     done,
+    egress_of,
     failure_of,
     left_over,
     listener,
@@ -48,7 +48,7 @@ PLAYWRIGHT, PUPPETEER = "genesis_playwright", "genesis_puppeteer"
 PNG = b"\x89PNG\r\n\x1a\n"
 METADATA, PRIVATE = "169.254.169.254", "10.0.0.1"
 KILLED = "killed"
-START_S = 60
+START_S = 120
 
 
 def playwright(method: str, /, **args: Any) -> Invoke:
@@ -57,12 +57,6 @@ def playwright(method: str, /, **args: Any) -> Invoke:
 
 def puppeteer(method: str, /, **args: Any) -> Invoke:
     return Invoke(PUPPETEER, method, args)
-
-
-def egress_of(run: Run) -> list[dict[str, Any]]:
-    """What the proxies noted."""
-    lines = (run.folder / "egress.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,17 @@
 """The servers that agents really use, as they are shipped: each is listed, called, fails and stops."""
 
-import asyncio
 import base64
 import gzip
 import json
 import shutil
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripworld import Run
-from scripworld.adapters.mcp_process import McpServerSpec
-from scripworld.adapters.sandbox import Sandbox
-from scripworld.genesis.mcp_bridge import bridge_named
 from scripworld.world import (
     Code,
     Context,
@@ -39,8 +34,8 @@ from .real_lab import (
     answers_of,
     began_with,
     done,
+    egress_of,
     failure_of,
-    left_over,
     listener,
     made_site,
     mentioning,
@@ -331,7 +326,8 @@ def test_content_of_every_kind_is_kept_as_it_came(everything: Run):
     answers = answers_of(everything, "looker")
     tools, image, annotated, links, text, blob, wrong, structured, packed = answers
 
-    assert "get-env" not in done(tools)["methods"]
+    methods = done(tools)["methods"]
+    assert not {"get-env", "get-roots-list", "trigger-sampling-request"} & set(methods)
     assert done(tools)["left_out"] == {"get-env": "denied by denied_tools"}
     part = done(image)["content"][1]
     assert (part["type"], part["mimeType"]) == ("image", "image/png")
@@ -405,17 +401,19 @@ class Answers:
         pass
 
 
-def test_a_server_that_asks_is_answered_by_the_model_and_by_the_person(tmp_path: Path):
+def test_a_server_that_asks_is_answered_by_the_model_the_person_and_the_configuration(
+    tmp_path: Path,
+):
     model = Answers({"text": "because", "model": "tiny"})
     person = Answers({"name": "Ada", "integer": 7})
     first = listing(EVERYTHING)
     run = run_with(
         tmp_path,
-        {"everything": EVERYTHING_SERVER},
+        {"everything": EVERYTHING_SERVER | {"roots": ["{own}"]}},
         {
             "a": [first, invoke(EVERYTHING, "trigger-sampling-request", prompt="Why?")],
             "b": [Sleep(5_000_000), first, invoke(EVERYTHING, "trigger-elicitation-request")],
-            "c": [first, invoke(EVERYTHING, "get-roots-list")],
+            "c": [Sleep(10_000_000), first, invoke(EVERYTHING, "get-roots-list")],
         },
         natives=(asked_native("genesis_model", "complete"), asked_native("genesis_human", "ask")),
         performers={"genesis_model": model, "genesis_human": person},
@@ -426,35 +424,11 @@ def test_a_server_that_asks_is_answered_by_the_model_and_by_the_person(tmp_path:
     assert "- Name: Ada\n- Favorite Integer: 7" in text_of(answers_of(run, "b")[-1])
     assert person.asked[0]["from"] == EVERYTHING
     assert "birthdate" in person.asked[0]["schema"]["properties"]
-    assert isinstance(answers_of(run, "c")[1], Refused), "a run tells its servers of no roots"
+    assert (run.folder / "servers/everything").as_uri() in text_of(answers_of(run, "c")[-1])
     run.verify()
 
 
-def test_a_server_is_told_the_roots_that_it_is_given(tmp_path: Path):
-    roots = ("file:///shown/here",)
-    spec = McpServerSpec(
-        "everything",
-        "npx",
-        tuple(EVERYTHING_ARGS),
-        roots=roots,
-        sandbox=Sandbox(runner="bubblewrap", own=tmp_path / "own"),
-    )
-
-    async def scene() -> EffectResult:
-        bridge = bridge_named("everything")(spec)
-        try:
-            return await bridge.call_tool("get-roots-list", {})
-        finally:
-            await bridge.close()
-
-    result = asyncio.run(scene())
-
-    assert result.code is None
-    assert "file:///shown/here" in str(result.value)
-    assert left_over(tmp_path) == {}
-
-
-def test_six_agents_share_three_processes_and_each_gets_its_own_answers(tmp_path: Path):
+def test_six_agents_share_up_to_three_processes_and_each_gets_its_own_answers(tmp_path: Path):
     agents = "abcdef"
     peak = 0
 
@@ -482,7 +456,7 @@ def test_six_agents_share_three_processes_and_each_gets_its_own_answers(tmp_path
         assert "Duration: 1 seconds" in text_of(long)
         assert text_of(echo) == f"Echo: {agent}"
         assert text_of(total).endswith(f" is {ord(agent) + 1}.")
-    assert peak == 3
+    assert 1 < peak <= 3
     run.verify()
 
 
@@ -495,7 +469,6 @@ def test_with_a_key_they_are_as_known_and_fail_clearly_where_nothing_is_reachabl
     monkeypatch.setenv("BRAVE_API_KEY", "brave-key-of-the-test")
     monkeypatch.setenv("GITHUB_PERSONAL_ACCESS_TOKEN", "github-token-of-the-test")
     closed = {"egress": ONLY_THE_SITE}
-    began_s = time.monotonic()
     run = run_with(
         tmp_path,
         {"web_search": closed, "github": closed, "context7": closed},
@@ -509,13 +482,14 @@ def test_with_a_key_they_are_as_known_and_fail_clearly_where_nothing_is_reachabl
         },
     )
 
-    assert time.monotonic() - began_s < 60
     for agent, artifact in (("a", SEARCH), ("b", GITHUB), ("c", CONTEXT7)):
         tools = answers_of(run, agent)[1]
         assert set(done(tools)["methods"]) == began_with(run, artifact)
     assert "fetch failed" in failure_of(answers_of(run, "a")[0])
     assert "fetch failed" in failure_of(answers_of(run, "b")[0])
     assert "fetch failed" in text_of(answers_of(run, "c")[0]), "it comes without a flag"
+    assert {line["verdict"] for line in egress_of(run)} == {"refused"}
+    assert {line["server"] for line in egress_of(run)} == {"web_search", "github", "context7"}
     kept = [path.read_bytes() for path in run.folder.rglob("*") if path.is_file()]
     assert not any(b"-of-the-test" in data for data in kept)
     run.verify()

@@ -203,6 +203,14 @@ def test_a_model_that_fails_is_told_to_the_server_and_refunded(tmp_path: Path):
     assert run.state().ledger.balances["a"] == 100
 
 
+def test_what_a_server_asked_for_is_no_step_of_the_loop(tmp_path: Path):
+    run, person = play(tmp_path, LIST, CONFIRM, CONFIRM, LIST, answer={"sure": True})
+
+    assert texts_of(run) == ['{"sure": true}'] * 2
+    assert len(person.asked) == 2
+    assert run.state().agenda.steps["a"] == 4
+
+
 def test_what_a_server_asked_for_is_no_step_of_the_loop_after_a_resume(tmp_path: Path):
     run, _ = play(tmp_path, LIST, THINK, answer=WORDS)
     performer = Answers(WORDS)
