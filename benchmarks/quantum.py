@@ -386,13 +386,8 @@ async def hostile() -> None:
 async def calibration() -> Coefficients:
     """Coefficients of this machine."""
     pool = QuantumPool(1)
-
-    async def measure(work: dict[str, Any]) -> float:
-        job = Job("run", work, 60_000_000, 1_024 * MEBIBYTE, 120.0, 10**8)
-        return (await seconds_of(pool, job))[0]
-
     try:
-        found, ratios = await calibrate(measure, Coefficients())
+        found, ratios = await calibrate(pool.measure, Coefficients())
     finally:
         await pool.close()
     print("| coefficient | by default | here |")

@@ -18,7 +18,9 @@ from .quantum_building import Builder, JobRefused
 from .quantum_noise import Devices
 
 KEPT_MAX: Final = 64
-"""Simulators and pass managers that are kept, each."""
+"""Simulators, pass managers and circuits that are kept, each."""
+KEPT_OPERATIONS_MAX: Final = 2_000
+"""Of a circuit that is kept."""
 _MEBIBYTE: Final = 1_048_576
 _ONE_GATE: Final = {"qubits": 1, "clbits": 1, "ops": [["h", [], [0], [], []]]}
 _SMALLEST: Final[dict[str, dict[str, Any]]] = {
@@ -53,6 +55,7 @@ class QuantumJobs:
         self._devices = Devices()
         self._simulators: dict[str, tuple[Any, frozenset[str]]] = {}
         self._passes: dict[str, Any] = {}
+        self._circuits: dict[str, Any] = {}
         self._prepared: set[str] = set()
         self.by_name: Mapping[str, Callable[[Any], Any]] = {
             "run": self.run,
@@ -96,8 +99,8 @@ class QuantumJobs:
         simulator, native = self._simulator(method, job)
         built, bindings = [], []
         for circuit in circuits:
-            parameters: dict[str, Any] = {}
-            built.append(self._measured(circuit, native, parameters, job))
+            one, parameters = self._built(method, circuit, native, job)
+            built.append(one)
             bindings.append(
                 {
                     parameter: [point[name] for point in job["points"]]
@@ -119,6 +122,20 @@ class QuantumJobs:
             own = [_outcome(next(told), circuit, job) for _ in range(points if binding else 1)]
             answers.append(own * (1 if binding else points))
         return answers
+
+    def _built(
+        self, method: str, circuit: Any, native: frozenset[str], job: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """A circuit with its parameters, kept by its hash."""
+        key = repr((circuit.get("hash"), method, job["outputs"], job["observables"]))
+        if "hash" in circuit and key in self._circuits:
+            kept: tuple[Any, dict[str, Any]] = self._circuits[key]
+            return kept
+        parameters: dict[str, Any] = {}
+        built = self._measured(circuit, native, parameters, job)
+        if "hash" in circuit and len(circuit["ops"]) <= KEPT_OPERATIONS_MAX:
+            _keep(self._circuits, key, (built, parameters))
+        return built, parameters
 
     def _measured(
         self, circuit: Any, native: frozenset[str], parameters: dict[str, Any], job: Any
@@ -312,7 +329,7 @@ def _need_matplotlib() -> None:
     except ImportError:
         raise JobRefused(
             "pictures are not drawn here: ask for text, or install matplotlib "
-            "(pip install 'scripworld[draw]')"
+            "(pip install 'scripworld[plots]')"
         ) from None
 
 

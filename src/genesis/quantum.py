@@ -178,7 +178,7 @@ class _Handlers:
     def _run(self, ctx: Context, asked: Asked) -> Effect:
         admitted = self._desk.admit(asked.costed, asked.method, asked.outputs)
         circuits = [
-            {**one.payload, "method": by.method}
+            {**one.payload, "hash": one.hash, "method": by.method}
             for one, by in zip(asked.ones, admitted.estimates, strict=True)
         ]
         payload = {

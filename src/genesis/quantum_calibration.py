@@ -53,6 +53,14 @@ def _circuit(
     return {"qubits": qubits, "clbits": qubits, "components": components}
 
 
+def _conditional(qubits: int, layers: int) -> dict[str, Any]:
+    """The same, with a condition on the last gate."""
+    document = _circuit(qubits, layers, again=1)
+    flip = _component("x", 0) | {"condition": {"clbits": [0], "value": 1}}
+    document["components"].insert(-qubits, flip)
+    return document
+
+
 def _probe(method: str, term: str, fitted: str, document: dict[str, Any], shots: int) -> Probe:
     return Probe(method, term, tuple(fitted.split()), document, shots)
 
@@ -78,10 +86,11 @@ def probes() -> list[Probe]:
         _probe(
             sv,
             "shots",
-            "ps_shot ps_shot_gate ps_shot_gate_noisy",
+            "ps_shot ps_shot_gate",
             _circuit(3, 10, again=1),
             20_000,
         ),
+        _probe(sv, "shots", "ps_shot_gate_noisy", _conditional(3, 10), 2_000),
         _probe(
             sv,
             "amplitudes",

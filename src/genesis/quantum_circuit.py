@@ -163,6 +163,7 @@ class _Reader:
         self._named: Mapping[str, Any] = {}
         self._read: dict[str, _Definition] = {}
         self._sizes: dict[str, int] = {}
+        self._texts: dict[str, Angle] = {}
 
     def read(self, document: object) -> Circuit:
         limits = self._limits
@@ -214,6 +215,7 @@ class _Reader:
             raise CircuitError(f"{where}components is a list")
         seen: set[str] = set()
         nodes = []
+        self._texts = {}  # what a text means depends on the parameters
         for number, component in enumerate(components):
             nodes.append(self._node(component, number, where, (qubits, clbits), parameters))
             id = nodes[-1].id
@@ -262,9 +264,16 @@ class _Reader:
         if len(given) > most:
             raise CircuitError(f"{label} has {len(given)} params, at most {most} are read")
         try:
-            return tuple([angle_of(value, parameters) for value in given])
+            return tuple([self._angle(value, parameters) for value in given])
         except AngleError as error:
             raise CircuitError(f"{label}: {error}") from None
+
+    def _angle(self, value: object, parameters: Sequence[str]) -> Angle:
+        if not isinstance(value, str):
+            return angle_of(value, parameters)
+        if value not in self._texts:
+            self._texts[value] = angle_of(value, parameters)
+        return self._texts[value]
 
     def _target(self, gate: object, label: str) -> tuple[str, bool]:
         if not isinstance(gate, str):

@@ -68,7 +68,7 @@ def estimate(features: Features, method: str, work: Work, c: Coefficients) -> Es
         memory = 16.0 * 4.0**n
     else:
         once, memory = _product(features, n, work, c, per_shot)
-    once["observables"] = c.pauli_term * work.pauli_terms * _amplitudes(method, n)
+    once["observables"] = c.pauli_term * work.pauli_terms * _amplitudes(method, n, work.bond)
     once["answer"] = c.answer_amplitude * work.amplitudes
     terms = {name: seconds * work.points for name, seconds in once.items()}
     terms["base"] = once["base"] if work.place == 0 else c.batch
@@ -80,7 +80,10 @@ def estimate(features: Features, method: str, work: Work, c: Coefficients) -> Es
     return Estimate(method, sum(terms.values()), int(min(bytes_, 2.0**62)), terms)
 
 
-def _amplitudes(method: str, n: int) -> float:
+def _amplitudes(method: str, n: int, bond: int) -> float:
+    """How many numbers a term of an observable goes through, about."""
+    if method == "matrix_product_state":
+        return 10.0 * n * bond**2
     if method == "stabilizer":
         return 10.0 * n * n
     return 4.0**n if method == "density_matrix" else 2.0**n
@@ -130,14 +133,14 @@ def _stabilizer(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -
 
 
 def _density(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -> dict[str, float]:
-    if w.noisy == "gates":
-        each = c.dm_noisy * max(f.gates, 1)
+    if w.noisy == "gates" or per_shot:  # nothing is fused
+        each = c.dm_noisy * max(f.lowered, 1)
     else:
-        each = c.dm_many * max(f.many, 1) + c.dm_diagonal * f.diagonal
+        each = c.dm_many * max(f.lowered_many, 1) + c.dm_diagonal * f.diagonal
     amplitudes = 4.0**n * each
     return {
         "base": c.dm_base,
-        "operations": c.dm_gate * f.gates,
+        "operations": c.dm_gate * f.lowered,
         "shots": w.shots * c.dm_shot * n
         + (w.shots * (c.ps_shot + c.ps_shot_gate_noisy * f.gates) if per_shot else 0.0),
         "amplitudes": amplitudes * (w.shots if per_shot else 1),
@@ -152,7 +155,7 @@ def _product(
     times = w.shots if per_shot else 1
     terms = {
         "base": c.mps_base,
-        "operations": c.mps_gate * (f.gates + f.measures),
+        "operations": c.mps_gate * (f.lowered + f.measures),
         "bonds": times * (c.mps_op * f.two + c.mps_work * work),
         "shots": w.shots * (c.mps_shot + c.mps_shot_qubit * n + c.mps_shot_bond * squares),
     }

@@ -8,7 +8,7 @@ import msgspec
 
 from .quantum_canonical import levels_of
 from .quantum_circuit import Circuit
-from .quantum_gates import GATES
+from .quantum_gates import GATES, WRITTEN_OUT
 
 
 class Features(msgspec.Struct, frozen=True):
@@ -16,8 +16,11 @@ class Features(msgspec.Struct, frozen=True):
 
     Attributes:
         qubits: those that anything but a barrier touches, in order; idle ones cost nothing.
-        depth: moments. counts: operations by gate. gates: gates proper.
+        depth: moments. counts: operations by gate. gates: gates proper, with those that no
+            method has written out.
         one, many, diagonal: gates by kind. measures: measurements.
+        lowered, lowered_many: gates, and those on several qubits that are not diagonal, where only small
+            gates are native.
         spans: for each gate on several qubits, in order: its first and last place in ``qubits``, and
             how many bits of entanglement it can make.
         two: two-qubit gates with the swaps that bring distant qubits together.
@@ -36,6 +39,8 @@ class Features(msgspec.Struct, frozen=True):
     diagonal: int
     measures: int
     two: int
+    lowered: int
+    lowered_many: int
     spans: tuple[tuple[int, int, int], ...]
     clifford: bool
     per_shot: bool
@@ -67,7 +72,8 @@ def features_of(circuit: Circuit) -> Features:
     site = {q: i for i, q in enumerate(touched)}
     spans = []
     measured: set[int] = set()
-    per_shot, conditions, two, clifford = False, 0, 0, True
+    per_shot, clifford = False, True
+    conditions = two = lowered = lowered_many = 0
     kinds = Counter[str]()
     for op in circuit.ops:
         gate = GATES[op.gate]
@@ -82,15 +88,24 @@ def features_of(circuit: Circuit) -> Features:
             per_shot = True
         if not gate.acts:
             continue
-        kinds[gate.kind] += 1
         if measured and not measured.isdisjoint(op.qubits):
             per_shot = True
+        one_each, two_each = gate.weight(len(op.qubits))
+        lowered += one_each + two_each
+        if op.gate in WRITTEN_OUT:
+            kinds["one"] += one_each
+            kinds["many"] += two_each
+        else:
+            kinds[gate.kind] += 1
+        if gate.kind == "many" or two_each > 1:
+            lowered_many += two_each
         if len(op.qubits) > 1:
             places = [site[q] for q in op.qubits]
             low, high = min(places), max(places)
-            weight = 2 if op.gate == "swap" else max(gate.two, len(op.qubits) - 1)
+            made = max(two_each, len(op.qubits) - 1)
+            weight = 2 if op.gate == "swap" else made
             spans.append((low, high, weight))
-            two += max(gate.two, len(op.qubits) - 1) + 2 * (high - low - len(places) + 1)
+            two += made + 2 * (high - low - len(places) + 1)
     measured_again = counts["measure"] > len(measured)
     return Features(
         tuple(touched),
@@ -103,6 +118,8 @@ def features_of(circuit: Circuit) -> Features:
         kinds["diagonal"],
         counts["measure"],
         two,
+        lowered,
+        lowered_many,
         tuple(spans),
         clifford,
         per_shot or measured_again,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+_OTHERS_MAX: Final = 100
 CONTROLS_MAX: Final = 30
 """Controls of mcx and mcp, at most."""
 
@@ -25,7 +27,8 @@ class Gate(msgspec.Struct, frozen=True):
         kind: ``one`` and ``many`` (not diagonal, on one qubit or more), ``diagonal``, ``other``.
         clifford: it keeps a stabilizer state one.
         symmetric: from which to before which qubit the order makes no difference.
-        two: two-qubit gates that it becomes where it is not native. one: the same, for one-qubit gates.
+        two: two-qubit gates that it becomes where it is not native; ``weight`` tells those of mcx and
+            mcp. one: the same, for one-qubit gates.
         qasm2, qasm3: its name there, ``""`` where it cannot be written; a modifier ends with a space.
         body: its definition for a dialect that does not have it: angles ``a0…``, qubits ``q0…``.
         defined: the dialects (2, 3) that need the definition.
@@ -45,6 +48,12 @@ class Gate(msgspec.Struct, frozen=True):
     qasm3: str = ""
     body: str = ""
     defined: tuple[int, ...] = ()
+
+    def weight(self, width: int) -> tuple[int, int]:
+        """The one-qubit and the two-qubit gates that it becomes on so many qubits."""
+        if self.most == self.qubits or not self.acts:
+            return self.one, self.two
+        return 7 * (width - 1) ** 2, 4 * (width - 1) ** 2
 
     @property
     def acts(self) -> bool:
@@ -114,7 +123,7 @@ _TABLE: Final = (
     _own("cs", 2, 0, "cp(pi/2) q0,q1;", **_DIAGONAL_TWO),
     _own("csdg", 2, 0, "cp(-pi/2) q0,q1;", **_DIAGONAL_TWO),
     _same("csx", 2, kind="many", one=5, two=2, body="h q1; cp(pi/2) q0,q1; h q1;", defined=(3,)),
-    _same("cp", 2, 1, **_DIAGONAL_TWO),
+    _same("cp", 2, 1, kind="diagonal", symmetric=_FIRST_TWO, one=0, two=1),
     _same("crx", 2, 1, kind="many", one=4, two=2),
     _same("cry", 2, 1, kind="many", one=2, two=2),
     _same("crz", 2, 1, kind="diagonal", one=2, two=2),
@@ -163,18 +172,18 @@ _TABLE: Final = (
     _same("cswap", 3, kind="many", symmetric=(1, 3), one=9, two=8),
     _same("rccx", 3, kind="many", one=6, two=3, body=_RCCX, defined=(3,)),
     _same("rcccx", 4, kind="many", one=12, two=6, qasm2="rc3x", body=_RCCCX, defined=(3,)),
-    _same("c3x", 4, kind="many", symmetric=(0, 3), one=16, two=14, qasm3="ctrl(3) @ x"),
+    _same("c3x", 4, kind="many", symmetric=(0, 3), one=17, two=14, qasm3="ctrl(3) @ x"),
     _same(
         "c3sx",
         4,
         kind="many",
         symmetric=(0, 3),
-        one=34,
-        two=20,
+        one=14,
+        two=13,
         qasm2="c3sqrtx",
         qasm3="ctrl(3) @ sx",
     ),
-    _same("c4x", 5, kind="many", symmetric=(0, 4), one=60, two=50, qasm3="ctrl(4) @ x"),
+    _same("c4x", 5, kind="many", symmetric=(0, 4), one=42, two=27, qasm3="ctrl(4) @ x"),
     _same(
         "mcx",
         2,
@@ -230,6 +239,11 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Other names of gates with the same angles; u2 and cu3 have other ones and stand in ``REWRITTEN``."""
 
+WRITTEN_OUT: Final = frozenset(
+    ("ch", "cs", "csdg", "dcx", "iswap", "rccx", "rcccx", "c3sx", "xx_plus_yy", "xx_minus_yy")
+)
+"""Gates that no method has: each becomes its one-qubit and two-qubit gates."""
+
 REWRITTEN: Final[Mapping[str, int]] = MappingProxyType({"u2": 2, "cu3": 3})
 """u2(φ, λ) is u(π/2, φ, λ) and cu3(θ, φ, λ) is cu(θ, φ, λ, 0): their numbers of angles."""
 
@@ -246,6 +260,6 @@ def named(name: str) -> str | None:
 
 def nearest(name: str, others: Mapping[str, object]) -> str:
     """The name that was perhaps meant, of the table, its aliases or ``others``; empty if none is near."""
-    known = [*GATES, *ALIASES, *REWRITTEN, *others]
+    known = [*GATES, *ALIASES, *REWRITTEN, *islice(others, _OTHERS_MAX)]
     near = get_close_matches(name[:64].lower(), known, 1)
     return near[0] if near else ""

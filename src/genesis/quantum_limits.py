@@ -25,7 +25,7 @@ class QuantumLimits(msgspec.Struct, frozen=True):
         memory_shots_max: shots whose outcomes are listed one by one, in all.
         bond_max: the bond cap χ of a matrix product state, and bond: the one by default.
         cpu_s_max, memory_bytes_max: of one job, by its estimate times ``safety``.
-        cpu_us_min: the smallest hold, because small jobs vary most.
+        cpu_us_min: the smallest hold, because small jobs vary most on a busy machine.
         compute_per_cpu_s: units of compute that a CPU-second costs.
     """
 
@@ -48,7 +48,7 @@ class QuantumLimits(msgspec.Struct, frozen=True):
     cpu_s_max: float = 20.0
     memory_bytes_max: int = 1_024 * MEBIBYTE
     safety: float = 2.0
-    cpu_us_min: int = 50_000
+    cpu_us_min: int = 200_000
     compute_per_cpu_s: int = 100
 
 

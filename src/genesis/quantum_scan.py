@@ -19,10 +19,11 @@ from .quantum_limits import QuantumLimits
 from .quantum_qasm import DEFINITIONS
 
 _TOKEN: Final = re.compile(
-    r"(?P<skip>\s+|//[^\n]*|/\*.*?\*/)"
+    r"(?P<skip>\s+|//[^\n]*)"
     r"|(?P<text>\"[^\"\n]*\"|'[^'\n]*')"
     r"|(?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[^\W\d]\w*)"
+    r"|(?P<end>\Z)"
     r"|(?P<sign>==|->|[-+*/^%&|!~<>=(){}\[\],;:@$#.])",
     re.DOTALL,
 )
@@ -69,20 +70,31 @@ def scan(text: str, limits: QuantumLimits) -> Scanned:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    at, end = 0, len(text)
-    while at < end:
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise CircuitError(
-                f"it is no OpenQASM: {text[at]!r} at character {at} stands for nothing"
-            )
+    at = 0
+    for match in _TOKEN.finditer(_without_comments(text)):
+        if match.start() != at:
+            break
         at = match.end()
-        if match.lastgroup == "skip":
-            continue
-        token = match[0]
-        if match.lastgroup == "number" and len(token) > _NUMBER_CHARS_MAX:
+        kind = match.lastgroup
+        if kind == "number" and at - match.start() > _NUMBER_CHARS_MAX:
             raise CircuitError(f"a number has at most {_NUMBER_CHARS_MAX} digits")
-        yield token
+        if kind == "end":
+            return
+        if kind != "skip":
+            yield match[0]
+    raise CircuitError(f"it is no OpenQASM: character {at} or the text after it stands for nothing")
+
+
+def _without_comments(text: str) -> str:
+    """The text with a space for each character of a comment between ``/*`` and ``*/``."""
+    parts, at = [], 0
+    while (start := text.find("/*", at)) >= 0:
+        end = text.find("*/", start + 2) + 2
+        if end < 2:
+            raise CircuitError("a comment is not closed")
+        parts += [text[at:start], " " * (end - start)]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 class _Scan:
@@ -142,7 +154,7 @@ class _Scan:
 
     def _take(self, said: list[str], is_block: bool) -> None:
         first = said[0] if said else ""
-        if sum(token in _OPERATORS for token in said) > _OPERATORS_MAX:
+        if sum(map(_OPERATORS.__contains__, said)) > _OPERATORS_MAX:
             raise CircuitError(f"a statement has at most {_OPERATORS_MAX} operators")
         if is_block:
             self._block(first, said)
@@ -219,11 +231,12 @@ class _Scan:
         return end + 1
 
     def _call(self, said: list[str]) -> None:
-        if said[0] in ("if", "else"):  # of one statement, without braces
-            close = _closing(said, 1) if said[0] == "if" else 0
-            self._take(said[close + 1 :], False)
-            return
-        _check_expression(said)
+        if said.count("if") > _DEPTH_MAX:
+            raise CircuitError(f"ifs are nested at most {_DEPTH_MAX} deep")
+        while said[0] in ("if", "else"):  # of one statement, without braces
+            said = said[(_closing(said, 1) if said[0] == "if" else 0) + 1 :]
+            if not said:
+                raise CircuitError("an if has nothing to do")
         self._count(self._size(said, True))
 
     def _size(self, said: list[str], is_outside: bool) -> int:
@@ -270,7 +283,7 @@ def _check_expression(said: list[str]) -> None:
         depth += (token in "([") - (token in ")]")
         if depth > _DEPTH_MAX:
             raise CircuitError(f"expressions are nested at most {_DEPTH_MAX} deep")
-    if sum(token in _OPERATORS for token in said) > _OPERATORS_MAX:
+    if sum(map(_OPERATORS.__contains__, said)) > _OPERATORS_MAX:
         raise CircuitError(f"a statement has at most {_OPERATORS_MAX} operators")
 
 

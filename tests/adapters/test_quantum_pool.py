@@ -9,7 +9,7 @@ import pytest
 
 from scripworld.adapters.quantum_pool import QuantumPool
 from scripworld.adapters.quantum_process import Job, WorkerUnavailable
-from scripworld.world import Code, EffectRequest
+from scripworld.world import Code, EffectRequest, Fault
 
 MEGABYTE = 1_000_000
 SECOND_US = 1_000_000
@@ -260,7 +260,7 @@ def test_a_text_that_passed_unseen_is_ended_at_its_limits():
         nested = "".join(f"gate g{k + 1} a {{ g{k} a; g{k} a; }} " for k in range(40))
         text = f"OPENQASM 2.0; gate g0 a {{ U(0,0,1) a; }} {nested} qreg q[1]; g40 q[0];"
         work = {"text": text, "version": 2, "ours": [], "theirs": []}
-        told = await pool.run(Job("read", work, SECOND_US, 256 * MEGABYTE, 60.0, MEGABYTE))
+        told = await pool.run(Job("read", work, 300_000, 256 * MEGABYTE, 60.0, MEGABYTE))
         return told, await pool.run(SMALL)
 
     told, small = with_pool(scenario)
@@ -365,3 +365,12 @@ def test_answers_are_kept_within_their_bound():
 
     assert kept.usage["cpu_us"] == 0
     assert "memory_peak_bytes" in gone.usage
+
+
+def test_what_a_job_takes_is_measured_and_what_fails_is_told():
+    async def scenario(pool):
+        with pytest.raises(Fault, match="was to be measured failed"):
+            await pool.measure(payload(seed="x"))
+        return await pool.measure(payload(4, 20))
+
+    assert 0 < with_pool(scenario) < 10
