@@ -151,8 +151,8 @@ class GenesisFilesystem(GenesisMcpBridge):
     def _real(self, path: str, what: str) -> str:
         if not path.startswith(("/", "~")):  # by hand, not by an agent
             path = f"~{_BY_HAND}/{path}"
-        base, inside = self._base(path)
         try:
+            base, inside = self._base(path)
             real = os.path.realpath(base / inside)  # unlike `resolve`, it leaves a loop of links be
         except ValueError as error:
             raise ToolRefused(f"{path[:80]!r} is no path: {error}") from None

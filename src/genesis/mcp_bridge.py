@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..adapters.mcp_asks import NO_HOST, Host
+from ..adapters.mcp_asks import NO_HOST, Ask, Host, McpRefusal
 from ..adapters.mcp_outcome import (
     McpAnswer,
     McpCallError,
@@ -139,7 +139,8 @@ class GenesisMcpBridge:
             secrets: what is struck out of all that it says.
             host: what it may ask for in the middle of a call.
         """
-        self.client = McpPool(spec, host, self._vet)
+        told = Host(self._telling(host.sample), self._telling(host.elicit))
+        self.client = McpPool(spec, told, self._vet)
         self.patience_s = spec.start_timeout_s + 2 * spec.grace_s
         self._known = known
         self._policy = policy
@@ -291,6 +292,16 @@ class GenesisMcpBridge:
     def told(self, said: Any) -> Any:
         """What may be told of the server's words, any JSON value: no secret is in it."""
         return self._secrets.hidden(said)
+
+    def _telling(self, ask: Ask | None) -> Ask | None:
+        """The same host's answer to a server's question, which are words of the server too."""
+        if ask is None:
+            return None
+
+        async def asked(asker: Any, params: dict[str, Any]) -> dict[str, Any] | McpRefusal:
+            return await ask(asker, self.told(params))
+
+        return asked
 
     async def _ask(
         self, name: str, args: dict[str, Any], timeout_s: float | None, asker: Any

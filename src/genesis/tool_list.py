@@ -142,6 +142,7 @@ def kept(listed: Iterable[Any], features: Iterable[str], limits: Limits) -> Tool
 def shape_of(tool: Tool) -> dict[str, Any]:
     """A tool as MCP writes it."""
     shape: dict[str, Any] = msgspec.to_builtins(tool)
+    shape.setdefault("inputSchema", {})  # an empty one is left out there
     if tool.output_schema is None:
         shape.pop("outputSchema", None)
     return shape

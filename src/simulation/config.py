@@ -25,6 +25,8 @@ SERVERS: Final = ("genesis", "mcp", "servers")
 """Where the tool servers stand."""
 IMPORTED: Final = "servers.yaml"
 """Settings over those of `config.yaml`, beside it; `scripworld tools import` writes it."""
+CALIBRATED: Final = "calibration.yaml"
+"""The same, of this machine; `scripworld quantum calibrate` writes it."""
 FILLED: Final = (
     (("world", "actions", "*"), ("world", "method_cost")),
     (("world", "costs", "*", "*"), ("world", "method_cost")),
@@ -192,15 +194,17 @@ def config_dir() -> Path:
 
 
 def base_settings() -> Settings:
-    """Return what `config.yaml` says, and over it `servers.yaml` beside it where there is one.
+    """Return what `config.yaml` says, and over it what commands wrote beside it, where they did.
 
     Raises:
-        ConfigurationFault: one of them can't be read.
+        ConfigurationFault: one of the files can't be read.
     """
     folder = config_dir()
     settings = read_settings(folder / "config.yaml")
-    imported = folder / IMPORTED
-    return settings.under(read_settings(imported)) if imported.is_file() else settings
+    for written in (folder / IMPORTED, folder / CALIBRATED):
+        if written.is_file():
+            settings = settings.under(read_settings(written))
+    return settings
 
 
 def load_config(

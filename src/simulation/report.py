@@ -6,7 +6,7 @@ Memory grows with principals, artifacts and pairs that traded, never with record
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ from ..world import (
     Stopped,
     chain,
 )
+from .jobs import Jobs, JobSummary
 from .payments import Payment, Payments, decoded
 
 PARTNERS_MAX = 5
@@ -126,6 +127,14 @@ class ToolSummary(msgspec.Struct):
     usage: dict[str, int] = {}
 
 
+class FindingSummary(msgspec.Struct):
+    """An artifact of the type ``finding``."""
+
+    artifact: str
+    owner: str
+    description: str
+
+
 class Summary(msgspec.Struct):
     """What a run comes to.
 
@@ -155,6 +164,8 @@ class Summary(msgspec.Struct):
     sales: list[SaleSummary]
     denials: list[DenialSummary]
     tools: list[ToolSummary]
+    jobs: list[JobSummary]
+    findings: list[FindingSummary]
     tokens: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,17 +198,24 @@ class Summary(msgspec.Struct):
 
 
 def summarize(
-    rows: Iterable[Row], *, run: str, scenario: str, ended: str, real_s: float
+    rows: Iterable[Row],
+    blob: Callable[[bytes], bytes] | None = None,
+    *,
+    run: str,
+    scenario: str,
+    ended: str,
+    real_s: float,
 ) -> Summary:
     """Go once over the rows of a log, from the first, and say what they come to.
 
     Args:
-        rows: every record. run, scenario, ended, real_s: what the log itself does not hold.
+        rows: every record. blob: gives large content by its hash; without it no jobs are told.
+        run, scenario, ended, real_s: what the log itself does not hold.
 
     Raises:
         LogFault: a record is missing, edited or of another format; names it.
     """
-    tally = _Tally()
+    tally = _Tally(Jobs(blob))
     digest = NO_RECORD
 
     def chained() -> Iterator[Row]:
@@ -214,9 +232,9 @@ def summarize(
         except KeyError as error:
             text = f"record {record.seq} names what is not there: {error}"
             raise LogFault(text, record.seq) from None
-    actions = sum(p.actions for p in tally.principals.values())
-    supply = sum(tally.issued.values())
-    balances = [p.scrip_end for p in tally.principals.values()]
+    principals = tally.principals.values()
+    actions, supply = sum(p.actions for p in principals), sum(tally.issued.values())
+    balances = [p.scrip_end for p in principals]
     return Summary(
         run=run,
         scenario=scenario,
@@ -229,7 +247,7 @@ def summarize(
         supply=supply,
         conserved=sum(balances) == supply and min(balances, default=0) >= 0,
         actions=actions,
-        sleeps=sum(p.sleeps for p in tally.principals.values()),
+        sleeps=sum(p.sleeps for p in principals),
         actions_per_s=actions / real_s if real_s > 0 else 0.0,
         transfers=tally.transfers,
         transferred=tally.transferred,
@@ -237,6 +255,8 @@ def summarize(
         sales=sorted(tally.sales.values(), key=lambda s: (-s.scrip, s.artifact)),
         denials=sorted(tally.denials.values(), key=lambda d: (d.kind != "refused", -d.times)),
         tools=tally.told_tools(),
+        jobs=list(tally.jobs.told.values()),
+        findings=tally.findings(),
         tokens=tally.tokens(),
     )
 
@@ -244,8 +264,9 @@ def summarize(
 class _Tally:
     """The sums, record by record."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         self.seed = self.now_us = self.records = self.transfers = self.transferred = 0
+        self.jobs = jobs
         self.principals: dict[str, PrincipalSummary] = {}
         self.sales: dict[str, SaleSummary] = {}
         self.denials: dict[tuple[str, str, str], DenialSummary] = {}
@@ -309,6 +330,11 @@ class _Tally:
             tool.wall_us = wall_us // measured if measured else None
         return sorted(self.tools.values(), key=lambda t: (-t.calls, t.artifact, t.method))
 
+    def findings(self) -> list[FindingSummary]:
+        """What stands published as a finding, in the order in which it came."""
+        found = [one for one in self._payments.artifacts.values() if one.type == "finding"]
+        return [FindingSummary(f.id, self._payments.owner(f.id), f.description) for f in found]
+
     def tokens(self) -> dict[str, int]:
         """What was measured in tokens."""
         tokens: Counter[str] = Counter()
@@ -342,6 +368,7 @@ class _Tally:
             principals[fact.principal].stopped = fact.reason
 
     def _requested(self, fact: EffectRequested) -> None:
+        self.jobs.asked(fact)
         key = (fact.artifact, fact.method)
         tool = self.tools.setdefault(key, ToolSummary(*key))
         tool.calls += 1
@@ -355,6 +382,7 @@ class _Tally:
         effect = self._effects.pop(given.effect_id)
         key = (effect.artifact, effect.method)
         tool, result = self.tools[key], given.result
+        self.jobs.settled(effect, result)
         tool.done += result.code is None
         tool.failed += result.code is not None
         self._latency[key] += record.now_us - effect.requested_us

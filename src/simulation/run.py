@@ -83,6 +83,7 @@ class Run:
         try:
             return summarize(
                 log.records(),
+                log.get_blob,
                 run=told.run,
                 scenario=told.scenario,
                 ended=told.ended,

@@ -309,6 +309,10 @@ def _missing_folders(scenario: Scenario) -> Iterator[Fault]:
     for index, root in enumerate(scenario.roots):
         if not root.is_dir():
             yield ("roots", index), f"there is no folder {shown(root)}"
+    names = [root.name for root in scenario.roots]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield ("roots", index), f"there is another root /{name}: rename one of the folders"
 
 
 def _unknown_minds(scenario: Scenario, minds: Collection[str]) -> Iterator[Fault]:

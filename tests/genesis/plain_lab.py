@@ -79,7 +79,10 @@ class Plain:
         return run_with(self.folder, servers, {"a": calls}, world=world, **arguments)
 
 
-RUN_ARGUMENTS = {"clock", "until_us", "steps", "run_id", "natives", "quotas", "minds", "roots"}
+RUN_ARGUMENTS = {
+    *("clock", "until_us", "steps", "run_id", "on_progress"),
+    *("quotas", "minds", "roots", "natives", "performers"),
+}
 
 
 def run_with(

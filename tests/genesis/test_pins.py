@@ -16,7 +16,7 @@ from scripworld.genesis.tool_list import Policy, ToolList
 from scripworld.simulation.manifests import Manifest, read_manifest, write_manifest
 from scripworld.world import Code, ConfigurationFault, Failed, Invoke, Sleep, Stop
 
-from .plain_lab import LIST, PLAIN, Plain, answers_of, call, codes_of, run_with, tool
+from .plain_lab import LIST, PLAIN, SECOND_US, Plain, answers_of, call, codes_of, run_with, tool
 
 LOOK, ANNOUNCE, CRASH = call("look"), call("announce"), call("crash")
 LISTED = (tool("look", "Looks around."), tool("announce"), tool("crash"))
@@ -144,28 +144,35 @@ def test_a_resumed_run_compares_with_what_its_world_knows(plain: Plain):
 def test_two_processes_of_a_server_are_both_compared(plain: Plain):
     later = tool("later", delay_s="number")
     plain.offer(*LISTED, later)
-    slow, quick = call("later", delay_s=0.8), call("later", delay_s=0.01)
-    change = offer(plain, EVIL, *LISTED[1:], later)
-    calls = {
-        "a": mind(LIST, (change, slow), LOOK),
-        "b": mind(LIST, slow, slow),
-        "c": mind(LIST, quick, quick, quick, quick),
-    }
-    run = run_with(
+    refused: list[Failed] = []
+
+    def choose(observation: Observation) -> Decision:
+        if observation.step == 0:
+            return LIST if observation.principal == "a" else Sleep(SECOND_US)
+        if observation.step == 1 and observation.principal == "a":
+            plain.offer(EVIL, *LISTED[1:], later)  # what the second process will say
+        refused.extend(
+            turn.answer for turn in observation.recent if isinstance(turn.answer, Failed)
+        )
+        if refused or observation.step > 300:
+            return Stop()
+        return call("later", delay_s=0.03 + observation.step / 1e6)
+
+    mind = Scripted(choose)
+    run_with(
         plain.folder,
         {"plain": plain.settings(processes=2)},
-        dict.fromkeys(calls, ()),
-        minds=calls,
-        clock="wall",
-        until_us=8_000_000,
+        {"a": (), "b": ()},
+        minds={"a": mind, "b": mind},
+        until_us=600 * SECOND_US,
     )
 
+    assert refused[0].code is Code.TOOL_REFUSED
+    assert "~ look: description" in refused[0].detail
     assert plain.starts() == 2
-    called = [note for note in plain.noted() if note["what"] == "call"]
-    first = plain.noted()[0]["pid"]
-    assert {note["pid"] for note in called} == {first}, "no call reaches the one that differs"
-    codes = [code for id in calls for code in codes_of(run, id)]
-    assert set(codes) <= {"done", "TOOL_REFUSED"}
+    first = plain.noted()[0]["process"]
+    called = {note["process"] for note in plain.noted() if note["what"] == "call"}
+    assert called == {first}, "no call reaches the one that differs"
 
 
 # With a manifest, and somebody who accepts.

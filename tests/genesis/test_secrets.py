@@ -5,15 +5,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scripworld
 from scripworld import Run
 from scripworld.genesis.secrets import STRUCK_OUT, Secrets, each_text
-from scripworld.world import Done, Failed
+from scripworld.world import (
+    Context,
+    Done,
+    Effect,
+    EffectRequest,
+    EffectResult,
+    Failed,
+    Method,
+    Native,
+    Tool,
+)
 
 from .plain_lab import LIST, PLAIN, Plain, answers_of, call, codes_of, text_of, tool
 
@@ -40,8 +51,9 @@ def files_of(run: Run) -> dict[str, bytes]:
 
 
 def parts_of(secret: str) -> set[str]:
-    """The secret's halves, as they are and as JSON writes them, which nobody may see either."""
-    texts = {secret, json.dumps(secret)[1:-1]}
+    """The halves of its lines, as they are and as JSON writes them, which nobody may see either."""
+    lines = {line for line in (secret, *secret.splitlines()) if len(line) > 10}
+    texts = lines | {json.dumps(line)[1:-1] for line in lines}
     return {part for text in texts for part in (text[: len(text) // 2], text[len(text) // 2 :])}
 
 
@@ -76,7 +88,7 @@ def test_a_key_that_a_server_tells_in_any_way_is_found_nowhere_in_the_folder_of_
     ):
         assert isinstance(failed, Failed)
         assert failed.code.name == code
-    assert STRUCK_OUT in error.detail
+    assert "error -32602: xxx" in error.detail
 
 
 def test_a_key_in_the_words_of_a_server_that_does_not_start_is_not_told(
@@ -109,6 +121,53 @@ def test_a_key_in_the_list_of_tools_is_struck_out_and_the_server_stays_the_same_
     assert tools["look"].description == f"Send {STRUCK_OUT} along."
 
 
+class Answers:
+    """Performs for the model and the person, and notes what they were asked."""
+
+    patience_s = 5.0
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def perform(self, request: EffectRequest) -> EffectResult:
+        self.asked.append(request.payload)
+        return EffectResult({"text": "no"})
+
+    async def close(self) -> None:
+        pass
+
+
+def answering(id: str, method: str) -> Native:
+    def ask(context: Context, args: dict[str, Any]) -> Effect:
+        return Effect(id, args)
+
+    about = Tool(method, "", {"type": "object", "additionalProperties": True})
+    return Native(id, "Answers.", {method: Method(about, ask, effect=True)})
+
+
+def test_a_key_in_what_a_server_asks_for_in_the_middle_of_a_call_reaches_nobody(
+    plain: Plain, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PLAIN_KEY", KEY)
+    plain.offer(tool("tell_asking"))
+    answers = Answers()
+    natives = [answering("genesis_model", "complete"), answering("genesis_human", "ask")]
+    run = plain.run(
+        *(LIST, call("tell_asking")),
+        env={"KEY": "${PLAIN_KEY}"},
+        natives=natives,
+        performers={native.id: answers for native in natives},
+    )
+
+    assert text_of(answers_of(run)[-1]) == "told"
+    assert [asked.get("question", asked.get("system")) for asked in answers.asked] == [
+        STRUCK_OUT,
+        f"Is it {STRUCK_OUT}?",
+    ]
+    assert KEY not in repr(answers.asked)
+    assert_unseen(run, KEY)
+
+
 def test_a_key_is_not_on_the_terminal_of_whoever_runs_the_world(plain: Plain, tmp_path: Path):
     settings = {
         "genesis": {
@@ -121,7 +180,7 @@ def test_a_key_is_not_on_the_terminal_of_whoever_runs_the_world(plain: Plain, tm
         }
     }
     (tmp_path / "settings.yaml").write_text(json.dumps(settings))
-    for method in TELLING:
+    for method in ("tell", "tell_in_error", "tell_dying"):
         ended = subprocess.run(
             [
                 *(sys.executable, "-m", "scripworld.interfaces.cli", "tools", "call", "plain"),
@@ -143,16 +202,22 @@ def test_a_file_beside_the_run_gives_what_the_environment_does_not(
     plain: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".env").write_text("PLAIN_ONE=from-the-file-1\nPLAIN_TWO=from-the-file-2\n")
+    (tmp_path / ".env").write_text(
+        "PLAIN_ONE=from-the-file-1\nPLAIN_TWO=from-the-file-2\nWHO=file\nONLY=file\n"
+    )
     monkeypatch.delenv("PLAIN_ONE", raising=False)
+    monkeypatch.delenv("ONLY", raising=False)
     monkeypatch.setenv("PLAIN_TWO", "from-the-environment")
+    monkeypatch.setenv("WHO", "env")
     env = {"ONE": "a ${PLAIN_ONE} b", "TWO": "${PLAIN_TWO}", "NAMES": "${PLAIN_TWO},X"}
+    env |= {"SHORT_WHO": "${WHO}", "SHORT_ONLY": "${ONLY}"}  # too short to be struck out
     run = plain.run(LIST, call("place"), env=env)
 
     said = json.loads(text_of(answers_of(run)[1]))["env"]
     assert said["ONE"] == f"a {STRUCK_OUT} b"
     assert said["TWO"] == STRUCK_OUT
     assert said["NAMES"] == f"{STRUCK_OUT},X"
+    assert (said["SHORT_WHO"], said["SHORT_ONLY"]) == ("env", "file")
     for secret in ("from-the-file-1", "from-the-file-2", "from-the-environment"):
         assert_unseen(run, secret)
 
@@ -216,11 +281,13 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_where_there_is_no_secret_a_value_stays_as_it_is(value):
     assert Secrets(["sk-never-in-there-0123456789"]).hidden(value) == value
 
 
+@settings(deadline=None)
 @given(JSON, st.text(min_size=6, max_size=30).filter(lambda text: text not in STRUCK_OUT))
 def test_no_secret_is_left_in_any_value(value, secret):
     holding = {"": [value, secret, {secret: f"a{secret}b"}], "json": json.dumps({"a": secret})}

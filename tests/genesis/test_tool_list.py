@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scripworld.genesis.tool_list import (
@@ -216,6 +216,7 @@ def of(*listed: Any, features: tuple[str, ...] = ()) -> ToolList:
     return kept(listed, features, LIMITS)
 
 
+@settings(deadline=None)
 @given(st.permutations(SOME), st.randoms(use_true_random=False))
 def test_the_order_of_tools_and_keys_is_no_change(tools: list[Any], chance: random.Random):
     def shuffled(value: Any) -> Any:
@@ -307,7 +308,9 @@ SCHEMAS = st.fixed_dictionaries(
 LIKELY = st.fixed_dictionaries({"name": WORDS, "description": st.text(), "inputSchema": SCHEMAS})
 
 
+@settings(deadline=None)
 @given(st.lists(TOOLS | LIKELY | ANYTHING, max_size=6), st.integers(1, 4))
+@example([{"name": "look", "inputSchema": {}}], 1)
 def test_any_list_is_kept_without_an_error_and_keeping_it_again_changes_nothing(
     listed: list[Any], tools_max: int
 ):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripworld.genesis.tool_list import ToolList, kept
@@ -20,6 +20,7 @@ LISTED = [
     tool("turn", "Turns.", degrees="integer"),
     {**tool("look", "Looks around: ä\u2028."), "outputSchema": {"type": "object"}},
     tool("run_command", "Runs.", command="string"),
+    {"name": "wait", "inputSchema": {}},
 ]
 AGAIN = "make it again with `scripworld tools pin plain`"
 SHIPPED = sorted((config_dir() / "manifests").glob("*.json"))
@@ -94,6 +95,7 @@ def test_what_is_written_is_read_again(folder: Path):
     assert read.tools.features == {"prompts"}
 
 
+@settings(deadline=None)
 @given(st.permutations(LISTED))
 def test_the_order_of_the_tools_changes_nothing_of_the_file(
     tmp_path_factory: pytest.TempPathFactory, listed: list[Any]
@@ -125,7 +127,12 @@ def test_it_is_a_text_that_can_be_reviewed(folder: Path):
 
     assert lines[0] == "{"
     assert any('"name": "look"' in line for line in lines)
-    assert [tool["name"] for tool in written(folder)["tools"]] == ["look", "run_command", "turn"]
+    assert [tool["name"] for tool in written(folder)["tools"]] == [
+        "look",
+        "run_command",
+        "turn",
+        "wait",
+    ]
 
 
 # What is changed by hand.

@@ -11,9 +11,10 @@ import pytest
 from scripworld import Scenario
 from scripworld.adapters.mcp_process import McpServerSpec
 from scripworld.adapters.sandbox import RUNNER_VARIABLE
+from scripworld.agents.mind import Decision, Observation, Scripted
 from scripworld.simulation.scenario import configure
 from scripworld.simulation.servers import Place, Server, servers_of
-from scripworld.world import ConfigurationFault, Failed, Sleep
+from scripworld.world import ConfigurationFault, Failed, Sleep, Stop
 
 from ..genesis.plain_lab import (
     LIST,
@@ -266,22 +267,50 @@ def test_only_enabled_servers_are_in_a_world_in_the_order_of_the_configuration()
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_server_has_at_most_as_many_processes_as_it_may(plain: Plain, processes: int):
-    later = call("later", delay_s=0.25)
-    calls = {"a": [LIST, later, later, later], "b": [LIST, later, later, later]}
-    run = run_with(plain.folder, {"plain": plain.settings(processes=processes)}, calls)
+    def serving() -> set[str]:
+        return {note["process"] for note in plain.noted() if note["what"] == "call"}
 
-    answers = [*answers_of(run, "a")[1:], *answers_of(run, "b")[1:]]
-    assert codes_of(run, "a") == codes_of(run, "b") == ["done"] * 4
-    assert plain.starts() == processes
-    assert len({text_of(answer) for answer in answers}) == processes
+    def choose(observation: Observation) -> Decision:
+        step = observation.step
+        if step > 300 or (step > 10 and len(serving()) == processes):
+            return Stop()
+        return call("later", delay_s=0.03 + step / 1e6) if step else LIST
+
+    run = run_with(
+        plain.folder,
+        {"plain": plain.settings(processes=processes)},
+        {"a": (), "b": ()},
+        minds=dict.fromkeys("ab", Scripted(choose)),
+        until_us=600 * SECOND_US,
+    )
+
+    assert set(codes_of(run, "a")) == set(codes_of(run, "b")) == {"done"}
+    assert len(serving()) == plain.starts() == processes
 
 
-@pytest.mark.parametrize(("idle_stop_s", "rest_s", "starts"), [(0.3, 5, 2), (None, 2, 1)])
+@pytest.mark.parametrize(("idle_stop_s", "starts"), [(0.3, 2), (None, 1)])
 def test_a_server_that_nobody_calls_is_stopped_and_started_again(
-    plain: Plain, idle_stop_s: float | None, rest_s: int, starts: int
+    plain: Plain, idle_stop_s: float | None, starts: int
 ):
-    calls = [LIST, LOOK, Sleep(rest_s * SECOND_US), LOOK]
-    run = plain.run(*calls, idle_stop_s=idle_stop_s, clock="wall", until_us=30 * SECOND_US)
+    def is_stopped() -> bool:
+        return any(note["what"] == "end" for note in plain.noted())
+
+    def choose(observation: Observation) -> Decision:
+        if observation.step < 2:
+            return (LIST, LOOK)[observation.step]
+        if len(plain.called()) == 2:
+            return Stop()
+        patience = 100 if idle_stop_s else 10
+        if is_stopped() or observation.step > patience:
+            return LOOK
+        return Sleep(observation.now_us + SECOND_US // 5)
+
+    run = plain.run(
+        minds={"a": Scripted(choose)},
+        idle_stop_s=idle_stop_s,
+        clock="wall",
+        until_us=120 * SECOND_US,
+    )
 
     assert codes_of(run) == ["done"] * 3
     assert plain.starts() == starts

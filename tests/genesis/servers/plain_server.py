@@ -1,7 +1,7 @@
 """A small MCP server of the handshake era whose list of tools and brand of trouble are told to it.
 
 `plain_server.py FOLDER [WORD…]`. FOLDER/tools.json holds its list of tools, read whenever it is
-asked for; a line of JSON goes to FOLDER/notes for each start and call. What a tool does follows
+asked for; a line of JSON goes to FOLDER/notes for each start, call and end. What a tool does follows
 from its name, see `Tools`; one of another name answers with its arguments. `KEY` is a variable that
 only this server and whoever configured it know. With FOLDER/broken it ends before it has begun.
 """
@@ -15,12 +15,13 @@ from pathlib import Path
 
 FOLDER = Path(sys.argv[1])
 KEY = os.environ.get("KEY", "")
+ME = os.urandom(4).hex()  # in a sandbox, every server has the same process id
 LOCK = threading.Lock()
 
 
 def note(**what):
     with open(FOLDER / "notes", "a", encoding="utf-8") as notes:
-        notes.write(json.dumps({"pid": os.getpid(), **what}) + "\n")
+        notes.write(json.dumps({"process": ME, **what}) + "\n")
 
 
 def send(**message):
@@ -38,7 +39,10 @@ class Failure(Exception):
 
 
 class Tools:
-    """What the tools do. One that returns nothing answers later, or never."""
+    """What the tools do. One that returns nothing answers later, or never.
+
+    Some tell the key just where a client would cut a long text, so that a half of it might stay.
+    """
 
     def place(self, id):
         """Where it runs, with what."""
@@ -58,9 +62,13 @@ class Tools:
     def later(self, id, delay_s):
         def answer():
             time.sleep(delay_s)
-            send(id=id, result=text(str(os.getpid())))
+            send(id=id, result=text(ME))
 
         threading.Thread(target=answer, daemon=True).start()
+
+    def hang(self, id):
+        """Never answer, as long as FOLDER/hang is there."""
+        return None if (FOLDER / "hang").exists() else text("at last")
 
     def crash(self, id):
         os._exit(7)
@@ -88,17 +96,32 @@ class Tools:
             ]
         }
 
+    def tell_asking(self, id):
+        """Tell it to a model and to a person; each answers before anything else is said."""
+        words = {"role": "user", "content": {"type": "text", "text": KEY}}
+        for method, params in {
+            "sampling/createMessage": {"messages": [words], "systemPrompt": KEY, "maxTokens": 9},
+            "elicitation/create": {
+                "message": f"Is it {KEY}?",
+                "requestedSchema": {"type": "object", "properties": {KEY: {"type": "string"}}},
+            },
+        }.items():
+            send(id=method, method=method, params=params)
+            while json.loads(sys.stdin.readline()).get("id") != method:
+                pass
+        return text("told")
+
     def tell_structured(self, id):
         return text("told", structuredContent={"key": KEY, KEY: {"at": [KEY]}})
 
     def tell_failing(self, id):
-        return text("x" * 390 + KEY, isError=True)
+        return text("x" * 380 + KEY, isError=True)
 
     def tell_in_error(self, id):
-        raise Failure("x" * 350 + f" {KEY} and {KEY}")
+        raise Failure("x" * 342 + f" {KEY}")
 
     def tell_dying(self, id):
-        print("x" * 590 + KEY + "y" * 590, KEY, file=sys.stderr, flush=True)
+        print("x" * 590 + KEY + "y" * 585, file=sys.stderr, flush=True)
         os._exit(7)
 
 
@@ -135,6 +158,7 @@ def main():
                 send(id=id, result=result)
         else:
             send(id=id, error={"code": -32601, "message": f"no {method}"})
+    note(what="end")
 
 
 if __name__ == "__main__":
