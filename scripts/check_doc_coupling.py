@@ -4,8 +4,7 @@
 The couplings stand in scripts/doc_coupling.yaml. A doc is confirmed by a trailer of the commit
 that changes the sources, or of a later one: `Docs-Confirmed: docs/a_page.md`. Without --strict a doc
 that has to be looked at is only told. Exit codes: 0 fine; 1 a coupling names a file that is not
-there, or, with --strict, a doc has to be looked at or a changed source has no coupling; 2 wrong
-usage, malformed couplings, no git.
+there, or, with --strict, a doc has to be looked at; 2 wrong usage, malformed couplings, no git.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import sys
 from pathlib import Path
 
 import plan_git
-from doc_couplings import dangling, read_couplings, uncovered, unkept
+from doc_couplings import dangling, read_couplings, unkept
 from plan_answer import Answer, Unusable, answer, parser_of
 
 
@@ -25,11 +24,7 @@ def command(options: argparse.Namespace, root: Path) -> Answer:
     behind = unkept(root, couplings, base)
     if behind is None:
         raise Unusable(f"git knows no commit {base}: name one with --base, such as main or HEAD~1.")
-    loose = uncovered(root, couplings, base)
     lines = [*missing, *map(str, behind)]
-    lines += [
-        f"{file} has no coupling: name its docs in scripts/doc_coupling.yaml" for file in loose
-    ]
     if options.suggest:
         docs = sorted({each.doc for each in behind})
         lines = docs or ["No doc has to be looked at."]
@@ -40,9 +35,8 @@ def command(options: argparse.Namespace, root: Path) -> Answer:
         "couplings": len(couplings),
         "missing": missing,
         "unkept": [vars(each) for each in behind],
-        "uncovered": loose,
     }
-    return Answer(not missing and not (options.strict and (behind or loose)), lines, fields)
+    return Answer(not missing and not (options.strict and behind), lines, fields)
 
 
 def main() -> int:

@@ -24,10 +24,10 @@ def faults(plans: Mapping[int, Plan]) -> Iterator[str]:
                     yield f"plan {plan.number}: `{name}` names plan {other}, which is not there"
         for other in plan.blocked_by:
             if other in plans and plan.number not in plans[other].blocks:
-                yield f"plan {other}: add {plan.number} to `blocks`, for it is blocked by {other}"
+                yield f"plan {other}: add {plan.number} to `blocks`, for it blocks {plan.number}"
         for other in plan.blocks:
             if other in plans and plan.number not in plans[other].blocked_by:
-                yield f"plan {other}: add {plan.number} to `blocked_by`, for that blocks it"
+                yield f"plan {other}: add {plan.number} to `blocked_by`, for it waits for {plan.number}"
         if plan.status == "complete" and (waiting := open_blockers(plan, plans)):
             yield f"plan {plan.number} is complete before plan {waiting[0]}, which blocks it"
     if circle := cycle(plans):

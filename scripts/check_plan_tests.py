@@ -15,7 +15,7 @@ from pathlib import Path
 
 import plan_tests
 from plan_answer import Answer, Unusable, answer, parser_of
-from plan_tests import Trouble
+from plan_tests import Recorder, Trouble
 
 from plans import STATUSES, Plan, find_plans, read_plan
 
@@ -65,28 +65,37 @@ class Checked:
         }
 
 
-def check(root: Path, plans: Sequence[Plan], idle: Container[str] = ()) -> list[Checked]:
+def judged(plan: Plan, recorder: Recorder, idle: Container[str]) -> Checked:
+    """What a run of pytest says of a plan; of one of an idle status only what collecting says."""
+    ran = plan.status not in idle
+    tell = recorder.trouble if ran else recorder.absence
+    found = tuple(trouble for test in plan.tests if (trouble := tell(test)) is not None)
+    return Checked(plan, ran, found)
+
+
+def check(root: Path, plans: Sequence[Plan], idle: Container[str]) -> list[Checked]:
     """Runs the tests of the plans in one run of pytest, and only collects those of an idle status."""
     running = [test for plan in plans if plan.status not in idle for test in plan.tests]
     resting = [test for plan in plans if plan.status in idle for test in plan.tests]
-    ran = plan_tests.run(root, running).trouble if running else None
-    collected = plan_tests.collect(root, resting).absence if resting else None
-    checked = []
-    for plan in plans:
-        tell = collected if plan.status in idle else ran
-        troubles = [tell(test) for test in plan.tests] if tell else []
-        found = tuple(trouble for trouble in troubles if trouble is not None)
-        checked.append(Checked(plan, plan.status not in idle, found))
-    return checked
+    ran, collected = plan_tests.run(root, running), plan_tests.collect(root, resting)
+    return [judged(plan, collected if plan.status in idle else ran, idle) for plan in plans]
 
 
 def command(options: argparse.Namespace, root: Path) -> Answer:
-    plans = chosen_plans(root, None if options.all else [options.plan])
-    idle = STATUSES if options.tdd else ("draft",) if options.all else ()
-    checked = check(root, plans, idle)
+    plans = chosen_plans(root, None if options.plan is None else [options.plan])
+    idle = STATUSES if options.tdd else ("draft",) if options.plan is None else ()
+    failures: list[str] = []
+    if options.suite and not options.tdd:
+        tests = [test for plan in plans for test in plan.tests]
+        recorder = plan_tests.run_among_all(root, tests)
+        checked = [judged(plan, recorder, idle) for plan in plans]
+        failures = recorder.failures()
+    else:
+        checked = check(root, plans, idle)
     lines = [line for each in checked for line in each.lines()]
-    fields = {"plans": [each.fields() for each in checked]}
-    return Answer(all(each.ok for each in checked), lines, fields)
+    lines += [f"the suite: {failure}" for failure in failures]
+    fields = {"plans": [each.fields() for each in checked], "suite": failures}
+    return Answer(not failures and all(each.ok for each in checked), lines, fields)
 
 
 def main() -> int:
@@ -94,6 +103,11 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--plan", type=int, metavar="N", help="the plan with this number")
     which.add_argument("--all", action="store_true", help="every plan, in one run of pytest")
+    which.add_argument(
+        "--suite",
+        action="store_true",
+        help="every plan, judged by one run of the whole suite, all of which must pass",
+    )
     parser.add_argument("--tdd", action="store_true", help="only list the tests still to write")
     return answer(parser, command)
 

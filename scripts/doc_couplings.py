@@ -135,14 +135,3 @@ def _confirmed(coupling: Coupling, doc: str, commits: Sequence[plan_git.Commit])
         if any(coupling.holds(file) for file in commit.files):
             return False
     return False
-
-
-def uncovered(root: Path, couplings: Sequence[Coupling], base: str) -> list[str]:
-    """The changed sources under src/ that no coupling names."""
-    changed = plan_git.changed_since(root, base) or set()
-    return sorted(
-        file
-        for file in changed
-        if file.startswith("src/") and file.endswith(".py")
-        if not any(coupling.holds(file) for coupling in couplings)
-    )

@@ -56,13 +56,14 @@ class Recorder:
         self._troubles: dict[str, tuple[str, str]] = {}
         self._passed: set[str] = set()
         self._broken_files: dict[str, str] = {}
+        self._skipped_files: dict[str, str] = {}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._broken_files[report.nodeid] = last_line(report.longreprtext)
         elif report.skipped and isinstance(report.longrepr, tuple):
             reason = report.longrepr[2].removeprefix("Skipped: ")
-            self._broken_files[report.nodeid] = f"it is skipped: {reason}"
+            self._skipped_files[report.nodeid] = f"it is skipped: {reason}"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -73,14 +74,21 @@ class Recorder:
             file = item.path.relative_to(self._root).as_posix()
             whole = f"{file}::{item.nodeid.partition('::')[2]}"
             self._collected[whole] = item.nodeid
-            for name in {file, whole, whole.partition("[")[0]} & self._required:
+            for name in {file, whole, _uncased(whole)} & self._required:
                 self._node_ids.setdefault(name, []).append(item.nodeid)
         yield
         wanted = {node_id for node_ids in self._node_ids.values() for node_id in node_ids}
-        self._deselected = wanted - {item.nodeid for item in items}
-        unwanted = [item for item in items if item.nodeid not in wanted]
-        items[:] = [item for item in items if item.nodeid in wanted]
-        self._empty = {item.nodeid for item in items if not asserts(item, self._root)}
+        kept = [item for item in items if item.nodeid in wanted]
+        self._deselected = wanted - {item.nodeid for item in kept}
+        self._empty = {item.nodeid for item in kept if not asserts(item, self._root)}
+        self.select(config, items, kept)
+
+    def select(
+        self, config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]
+    ) -> None:
+        """Leaves out what no plan names."""
+        unwanted = [item for item in items if item not in kept]
+        items[:] = kept
         config.hook.pytest_deselected(items=unwanted)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -112,23 +120,23 @@ class Recorder:
     def _why_missing(self, test: RequiredTest) -> str:
         if not (self._root / test.file).is_file():
             words = "there is no such file"
-        elif test.file in self._broken_files:
-            return f"missing (the file can't be collected: {self._broken_files[test.file]})"
+        elif why := self._broken_files.get(test.file) or self._skipped_files.get(test.file):
+            return f"missing (the file can't be collected: {why})"
         else:
             words = "the file has no such test" if test.name else "the file has no test"
         near = self._nearest(test)
         return f"missing ({words})" + (f"; the nearest is {near}" if near else "")
 
     def _nearest(self, test: RequiredTest) -> str | None:
-        """The collected test whose id is nearest; one in the same file goes first."""
-        wholes = {name for whole in self._collected for name in (whole, whole.partition("[")[0])}
+        """The collected test whose name is nearest, in the same file where there is one."""
+        wholes = sorted({each for whole in self._collected for each in (whole, _uncased(whole))})
         if "[" not in test.name:
-            wholes = {whole for whole in wholes if "[" not in whole}
-        same_file = [whole for whole in wholes if whole.startswith(f"{test.file}::")]
-        same_name = [whole for whole in wholes if whole.endswith(f"::{test.name}") and test.name]
-        for candidates in (same_name, same_file, wholes):
-            if near := difflib.get_close_matches(str(test), sorted(candidates), n=1):
-                return near[0]
+            wholes = [whole for whole in wholes if "[" not in whole]
+        mine = [whole for whole in wholes if whole.startswith(f"{test.file}::")]
+        for candidates in (mine, wholes):
+            names = {whole.rpartition("::")[2]: whole for whole in candidates}
+            if near := difflib.get_close_matches(test.name.rpartition("::")[2], names, 1, 0.75):
+                return names[near[0]]
         return None
 
     def trouble(self, test: RequiredTest) -> Trouble | None:
@@ -145,6 +153,21 @@ class Recorder:
             if node_id not in self._passed:
                 return Trouble(str(test), "not run", f"not run{case}")
         return None
+
+
+class SuiteRecorder(Recorder):
+    """Leaves nothing out: the tests of plans are judged by what becomes of them among all others."""
+
+    def select(
+        self, config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]
+    ) -> None:
+        """Leaves everything in."""
+
+    def failures(self) -> list[str]:
+        """What failed of the suite, whether a plan names it or not."""
+        broken = [f"{name}: can't be collected: {why}" for name, why in self._broken_files.items()]
+        told = self._troubles.items()
+        return broken + [f"{name}: {words}" for name, (kind, words) in told if kind == "failing"]
 
 
 class Counter:
@@ -172,6 +195,10 @@ class Counter:
             self.unit += not smoke
 
 
+def _uncased(whole: str) -> str:
+    return whole.partition("[")[0]
+
+
 def last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2].removeprefix("E").strip()
 
@@ -183,6 +210,13 @@ def collect(root: Path, required: Sequence[RequiredTest]) -> Recorder:
 
 def run(root: Path, required: Sequence[RequiredTest]) -> Recorder:
     return _record(root, required, ["--quiet", "--tb=short"])
+
+
+def run_among_all(root: Path, required: Sequence[RequiredTest]) -> SuiteRecorder:
+    """Runs the whole suite as the project configures it, and notes what plans require of it."""
+    recorder = SuiteRecorder(root, required)
+    _pytest(root, ["--quiet", "--tb=short"], recorder)
+    return recorder
 
 
 def run_suite(root: Path, smoke: str) -> tuple[Counter, float]:

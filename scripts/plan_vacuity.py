@@ -3,7 +3,7 @@
 The rule. A test asserts when a statement of it that can be reached is
 
 - an `assert` whose condition is not already known (`assert True`, `assert 1 < 2`, `assert x == x`
-  and `assert (x, "words")` say nothing),
+  and `assert (x, "words")` say nothing), or a `raise AssertionError(...)`,
 - a `with` on, or a call of, `pytest.raises`, `warns`, `deprecated_call`, `RaisesGroup` or `fail`,
 - a call of what stands in the tests' own folder and asserts, by this same rule: a helper, a method
   (of an object that only running would tell: by its name), a function that a fixture hands out, or
@@ -19,6 +19,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import CodeType
 from typing import Any, Final
 
 import pytest
@@ -41,26 +42,34 @@ def asserts(item: pytest.Item, root: Path) -> bool:
     """Says whether the test that pytest collected asserts something."""
     if not isinstance(item, pytest.Function):
         return True  # a doctest, say: comparing is what it is
-    folder = root / item.path.relative_to(root).parts[0]
-    return _Reader(item, folder).function(item.obj)
+    *folders, _ = item.path.relative_to(root).parts
+    return _Reader(item, root, root.joinpath(*folders[:1])).function(item.obj)
 
 
 @functools.cache
-def _defs(file: str) -> dict[int, Def]:
-    """The functions of a file by their first line, that of the first decorator included."""
+def _defs(file: str) -> list[tuple[int, Def]]:
+    """The functions of a file with their first lines, those of decorators included."""
     tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    return {
-        min(each.lineno for each in (node, *node.decorator_list)): node
+    return [
+        (min(each.lineno for each in (node, *node.decorator_list)), node)
         for node in ast.walk(tree)
         if isinstance(node, Def)
-    }
+    ]
+
+
+def _def_of(code: CodeType) -> Def | None:
+    """Where code is defined: in its line, or the last of its name in a file that changed since."""
+    named = [(line, node) for line, node in _defs(code.co_filename) if node.name == code.co_name]
+    exact = [node for line, node in named if line == code.co_firstlineno]
+    return next(iter(exact or [node for _, node in reversed(named)]), None)
 
 
 class _Reader:
     """Follows one test through the functions that it calls."""
 
-    def __init__(self, item: pytest.Function, folder: Path) -> None:
+    def __init__(self, item: pytest.Function, root: Path, folder: Path) -> None:
         self._item = item
+        self._root = root
         self._folder = folder
         self._seen: set[int] = set()
 
@@ -74,7 +83,7 @@ class _Reader:
         self._seen.add(id(code))
         if self._folder not in Path(code.co_filename).parents:
             return bool(code.co_name.startswith("assert")) and not self._is_ours(code.co_filename)
-        node = _defs(code.co_filename).get(code.co_firstlineno)
+        node = _def_of(code)
         if node is None:
             return False
         names = {**found.__globals__, **_closure(found)}
@@ -83,8 +92,7 @@ class _Reader:
     def fixture(self, name: str) -> bool:
         """Whether a function asserts that a fixture makes, and may hand out."""
         for found in self._fixtures(name):
-            code = found.__code__
-            node = _defs(code.co_filename).get(code.co_firstlineno)
+            node = _def_of(found.__code__)
             if node is not None:
                 body = _Body(self, found.__globals__, node)
                 return any(body.inner(each) for each in body.local)
@@ -122,7 +130,7 @@ class _Reader:
         return self._item.fixturenames
 
     def _is_ours(self, file: str) -> bool:
-        return self._folder.parent in Path(file).parents and "site-packages" not in file
+        return self._root in Path(file).parents and "site-packages" not in file
 
 
 def _closure(found: Callable[..., Any]) -> dict[str, Any]:
@@ -175,6 +183,8 @@ class _Body:
         match node:
             case ast.Assert(test=test):
                 return not _known(test)
+            case ast.Raise(exc=ast.Call(func=ast.Name(id="AssertionError"))):
+                return True
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 return False
             case ast.If(test=ast.Constant(value=value)):

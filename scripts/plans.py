@@ -132,22 +132,18 @@ def parse_plan(path: Path, text: str) -> Plan:
     if front.take("number", int) != number:
         raise MalformedPlan(path, front.line("number"), f"expected `number: {number}`")
     title = front.take("title", str)
+    status, priority = front.choice("status", STATUSES), front.choice("priority", PRIORITIES)
+    blocked_by, blocks = front.numbers("blocked_by", number), front.numbers("blocks", number)
+    evidence = front.evidence()
     heading = next((i for i, line in enumerate(lines, 1) if line.startswith("# ")), len(lines))
     if not title or lines[heading - 1] != f"# {title}":
         raise MalformedPlan(path, heading, f"expected the heading `# {title or 'TITLE'}`")
     sections = _sections(path, lines)
+    required = _read_table(path, lines, sections)
+    existing = _read_existing(path, lines, sections)
     return Plan(
-        path=path,
-        number=number,
-        title=title,
-        status=front.choice("status", STATUSES),
-        priority=front.choice("priority", PRIORITIES),
-        blocked_by=front.numbers("blocked_by", number),
-        blocks=front.numbers("blocks", number),
-        evidence=front.evidence(),
-        required_tests=_read_table(path, lines, sections),
-        existing_tests=_read_existing(path, lines, sections),
-        sections=tuple(sections),
+        *(path, number, title, status, priority, blocked_by, blocks, evidence),
+        *(required, existing, tuple(sections)),
     )
 
 

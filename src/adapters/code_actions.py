@@ -6,7 +6,9 @@ its exceptions carry a text and nothing else; ``refusal(error)`` gives the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -29,6 +31,7 @@ from ..world import (
 from .code_values import Unfit
 
 LEDGER: Final = "genesis_ledger"
+_MISFIT: Final = re.compile(r"Expected `(\w+)`, got `(\w+)` - at `\$\[(\d)\]`")
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -57,6 +60,8 @@ def write(
     interface: Any = None,
 ) -> CallBack:
     """Make an artifact or replace one; ``contract`` and ``interface`` are as JSON has them."""
+    if not isinstance(content, str):
+        raise TypeError("write() wants content to be text")
     if contract is not None:
         contract = msgspec.convert(contract, _Contract).full()
     if interface is not None:
@@ -116,9 +121,20 @@ def asked(name: str, args: list[Any], named: dict[str, Any]) -> CallBack:
     try:
         call = ACTIONS[name](*args, **named)
         msgspec.convert(msgspec.to_builtins(call.action), type(call.action))
-    except (TypeError, msgspec.ValidationError) as error:
-        raise Unfit("TypeError", f"{name}: {error}"[:300]) from None
+    except msgspec.ValidationError as error:
+        raise Unfit("TypeError", f"{name}() got {_misfit(name, str(error))}"[:300]) from None
+    except TypeError as error:
+        raise Unfit("TypeError", str(error)[:300]) from None
     return call
+
+
+def _misfit(name: str, told: str) -> str:
+    """Which argument is of the wrong type, by its name."""
+    match = _MISFIT.fullmatch(told)
+    if match is None:
+        return f"what it cannot use: {told}"
+    parameters = list(signature(ACTIONS[name]).parameters)
+    return f"{match[2]} for {parameters[int(match[3]) - 1]}, which is {match[1]}"
 
 
 def result(name: str, answer: Done) -> Any:

@@ -16,7 +16,7 @@ class CodeLimits(msgspec.Struct, frozen=True):
         memory_bytes_max: its objects; a worker is not given more than this and what it needs itself.
         recursion_max: calls that stand inside each other.
         code_bytes_max: the source text, in UTF-8.
-        output_bytes_max: what it prints, and each value that it gives out, about as JSON.
+        output_bytes_max: what it prints, and all values that it gives out, about as JSON.
         depth_max: lists and objects inside each other in a value that it gives out.
         questions_max: everything it asks its host, the clock and names that aren't there included.
         workers_max: interpreters at one time; each open frame needs one.
@@ -28,7 +28,7 @@ class CodeLimits(msgspec.Struct, frozen=True):
     memory_bytes_max: int = 16_777_216
     recursion_max: int = 200
     code_bytes_max: int = 65_536
-    output_bytes_max: int = 1_000_000
+    output_bytes_max: int = 2_000_000
     depth_max: int = 16
     questions_max: int = 2_000
     workers_max: int = 32

@@ -1,4 +1,4 @@
-"""Owns what may leave an interpreter: plain JSON values of bounded size, copied.
+"""Owns what may leave an interpreter: plain JSON values of bounded size, as copies.
 
 It must not know whose values they are. They come from code that may be hostile: a list can hold
 one long text a thousand times, so that it is small in the worker and huge to whoever walks it.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
-_NODE_BYTES: Final = 2
+_NODE_BYTES: Final = 8
 
 
 class Unfit(Exception):
@@ -23,30 +23,34 @@ class Unfit(Exception):
 
 
 class Oversize(Exception):
-    """It is a value, but larger than the bound."""
+    """It is a value, but with it the call gives out more than it may."""
 
 
-def plain(value: Any, bytes_max: int, depth_max: int) -> Any:
-    """Return a copy made of None, bool, int, float, str, list and dict alone; tuples become lists.
+class Outlet:
+    """Gives out the values of one call, as copies made of None, bool, int, float, str, list, dict.
 
-    Takes time in proportion to ``bytes_max`` at most. Integers have 64 bits, floats are finite,
-    names in objects are text.
-
-    Raises:
-        Unfit: there is no such copy.
-        Oversize: it would have more than about ``bytes_max`` bytes as JSON.
+    Takes time in proportion to ``bytes_max`` at most, for all values together.
     """
-    return _Copier(bytes_max, depth_max).copy(value, 0)
 
-
-class _Copier:
-    __slots__ = ("depth_max", "left")
+    __slots__ = ("_depth_max", "_left")
 
     def __init__(self, bytes_max: int, depth_max: int) -> None:
-        self.left = bytes_max
-        self.depth_max = depth_max
+        """Bound all values together by about ``bytes_max`` bytes of JSON, each by its depth."""
+        self._left = bytes_max
+        self._depth_max = depth_max
 
-    def copy(self, value: Any, depth: int) -> Any:
+    def give(self, value: Any) -> Any:
+        """Return a copy; tuples become lists.
+
+        Integers have 64 bits, floats are finite, names in objects are text.
+
+        Raises:
+            Unfit: there is no such copy.
+            Oversize: with this value it is more than ``bytes_max``.
+        """
+        return self._copy(value, 0)
+
+    def _copy(self, value: Any, depth: int) -> Any:
         kind = type(value)
         self._take(_NODE_BYTES)
         if value is None or kind is bool:
@@ -63,15 +67,15 @@ class _Copier:
             return value
         if kind not in (list, tuple, dict):
             raise Unfit("TypeError", f"{kind.__name__[:40]} is not JSON")
-        if depth == self.depth_max:
-            raise Unfit("ValueError", f"it is nested more than {self.depth_max} deep")
+        if depth == self._depth_max:
+            raise Unfit("ValueError", f"it is nested more than {self._depth_max} deep")
         if kind is not dict:
-            return [self.copy(item, depth + 1) for item in value]
+            return [self._copy(item, depth + 1) for item in value]
         copied = {}
         for key, item in value.items():
             if type(key) is not str:
                 raise Unfit("TypeError", "the names in an object are text")
-            copied[self._text(key)] = self.copy(item, depth + 1)
+            copied[self._text(key)] = self._copy(item, depth + 1)
         return copied
 
     def _text(self, text: str) -> str:
@@ -83,6 +87,6 @@ class _Copier:
         return text
 
     def _take(self, bytes: int) -> None:
-        self.left -= bytes
-        if self.left < 0:
+        self._left -= bytes
+        if self._left < 0:
             raise Oversize

@@ -13,7 +13,6 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +22,11 @@ from ..world import Fault
 from .code_limits import CodeLimits
 from .sandbox import PROGRAMS, Runner, Sandbox, held
 
-GRACE_S: Final = 0.2
+GRACE_S: Final = 0.5
 """An interpreter looks at its time between operations; after this one that doesn't is killed."""
 START_S: Final = 10.0
+FREE_S: Final = 2.0
+"""How long a call waits for a worker where all are in use; those of outer frames stay so."""
 CHECKOUTS_MAX: Final = 10_000
 """A worker is replaced after so many calls, whatever they left in it."""
 _OWN_BYTES: Final = 268_435_456
@@ -79,7 +80,7 @@ class Workers:
             binary_path=binary,
             min_processes=self._limits.workers_warm,
             max_processes=self._limits.workers_max,
-            checkout_timeout=START_S,
+            checkout_timeout=FREE_S,
             request_timeout=START_S,
             max_checkouts_per_worker=CHECKOUTS_MAX,
             feed_duration_limit_grace=GRACE_S,
@@ -177,6 +178,3 @@ def _clock_of(pid: int) -> int | None:
     except OSError:
         return None
     return (~pid << 3) | 2  # clock_getcpuclockid(3), as the kernel of Linux numbers it
-
-
-Turn = Callable[[], Any]

@@ -24,3 +24,8 @@ def parts_of(answer: Answer) -> Iterator[dict[str, Any]]:
     result = answer.result if isinstance(answer, Done) else None
     parts = result.get("content") if isinstance(result, dict) else None
     yield from (part for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ()
+
+
+def rows_of(answer: Answer) -> list[dict[str, Any]]:
+    """The artifacts in the answer of the store."""
+    return list(answer.result["artifacts"]) if isinstance(answer, Done) else []

@@ -23,9 +23,10 @@ from ..world import (
     Sleep,
     Write,
 )
-from .answered import code_of, text_of
+from .answered import code_of, rows_of, text_of
 from .digest import digest_of, slug_of
 from .mind import Decision, Observation, Rules
+from .physicists import Collector, Experimenter, Forger, Greedy, Skeptic, Theorist
 from .toolsmiths import Spendthrift, Toolsmith, Trespasser
 
 STORE, LEDGER = "genesis_store", "genesis_ledger"
@@ -33,11 +34,6 @@ FILES, WEB = "genesis_filesystem", "genesis_fetch"
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SECOND_US = 1_000_000
 _NOT_FOR_READING = ("genesis", "principal")
-
-
-def rows_of(answer: Answer) -> list[dict[str, Any]]:
-    """The artifacts in the answer of the store."""
-    return list(answer.result["artifacts"]) if isinstance(answer, Done) else []
 
 
 class Publisher(Rules):
@@ -322,5 +318,11 @@ MINDS: dict[str, type[Rules]] = {
     "toolsmith": Toolsmith,
     "spendthrift": Spendthrift,
     "trespasser": Trespasser,
+    "theorist": Theorist,
+    "experimenter": Experimenter,
+    "forger": Forger,
+    "collector": Collector,
+    "skeptic": Skeptic,
+    "greedy": Greedy,
 }
 """The minds that a scenario can name."""

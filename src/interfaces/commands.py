@@ -27,6 +27,7 @@ from .options import (
     one_of,
     whole,
 )
+from .quantum_commands import quantum
 from .tool_commands import tools
 
 LOG_LIMIT = 50
@@ -42,6 +43,7 @@ app = typer.Typer(
 
 
 app.add_typer(tools, name="tools")
+app.add_typer(quantum, name="quantum")
 
 
 @app.callback(invoke_without_command=True)

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..simulation.jobs import all_jobs
 from ..simulation.report import NOT_ENDED, PrincipalSummary, Summary, ToolSummary
 from ..world import GENESIS
 from .started import program
@@ -19,6 +20,7 @@ from .words import clean, count, one_line, size, span
 
 PRINCIPALS_MAX = 24
 SALES_MAX = 8
+FINDINGS_MAX = 4
 EXAMPLE_CHARS_MAX = 240
 _PIPE_WIDTH = 120
 _GAP = 2
@@ -91,6 +93,8 @@ def show_summary(out: Console, summary: Summary) -> None:
     _section(out, "What was traded", _sales(summary))
     _section(out, "What was refused or failed, and why", _denials(summary))
     _section(out, "What each tool cost", _tools(summary, out.width))
+    _section(out, "Who ran what on qubits", _jobs(summary))
+    _section(out, "What was found out", _findings(summary))
     _stops(out, summary)
 
 
@@ -235,6 +239,52 @@ def _tools(summary: Summary, width: int) -> Table:
             real,
             *([size(n) for n in bytes_of] if wide else []),
         )
+    return rows
+
+
+def _jobs(summary: Summary) -> Table:
+    """Jobs by principal: what they used, and in per cent of what was estimated."""
+    rows = table(
+        "~who",
+        ">jobs",
+        ">failed",
+        ">repeated",
+        ">qubits",
+        ">shots",
+        ">cpu",
+        ">compute",
+        ">estimated",
+        ">ratio",
+        ">held",
+    )
+    ran = sorted(summary.jobs, key=lambda job: (-job.compute, job.principal))
+    for one in [*ran, *([all_jobs(ran)] if len(ran) > 1 else [])]:
+        expected = one.estimated_compute
+        ratio = f"{one.compute / expected:.0%}" if expected else "–"
+        rows.add_row(
+            one.principal,
+            f"{one.jobs:,}",
+            _some(one.failed),
+            _some(one.repeated),
+            f"{one.qubits_max:,}",
+            f"{one.shots:,}",
+            span(one.cpu_us),
+            f"{one.compute:,}",
+            f"{expected:,}",
+            ratio,
+            f"{one.held_compute:,}",
+        )
+    return rows
+
+
+def _findings(summary: Summary) -> Table:
+    rows = table("~finding", "~by", "what", fold="what")
+    for finding in summary.findings[:FINDINGS_MAX]:
+        what = one_line(finding.description, EXAMPLE_CHARS_MAX)
+        rows.add_row(finding.artifact, finding.owner, what)
+    left_out = len(summary.findings) - FINDINGS_MAX
+    if left_out > 0:
+        rows.add_row(f"and {left_out:,} more", "", "")
     return rows
 
 

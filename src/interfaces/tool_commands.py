@@ -14,8 +14,11 @@ tools = typer.Typer(
     rich_markup_mode=None,
 )
 ServerName = Annotated[
-    str, typer.Argument(metavar="NAME", help="Name of a server in the configuration.")
+    str,
+    typer.Argument(metavar="NAME", help="Name of a server in the configuration, or quantum."),
 ]
+_QUANTUM = ("quantum", "genesis_quantum")
+"""What is asked like a server, and is none."""
 
 
 @tools.callback(invoke_without_command=True)
@@ -57,6 +60,10 @@ def show(
     """Show a server: its command, sandbox, costs and methods."""
 
     def work() -> int:
+        if name in _QUANTUM:
+            from . import quantum
+
+            return quantum.show(scenario, config, as_json=as_json)
         from . import tools
 
         return tools.show(scenario, config, name, start=start, as_json=as_json)
@@ -71,8 +78,15 @@ def call(
         str, typer.Argument(metavar="TOOL", help="A method: a stable name, or the server's own.")
     ],
     args: Annotated[
-        str, typer.Argument(metavar="ARGUMENTS", help="Its arguments: a JSON object.")
+        str,
+        typer.Argument(
+            metavar="ARGUMENTS", help="Its arguments: a JSON object, or @FILE with one."
+        ),
     ] = "{}",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Keep the picture, text or circuit there."),
+    ] = None,
     scenario: ScenarioName = SCENARIO,
     config: ConfigFile = None,
     as_json: JsonFlag = False,
@@ -80,9 +94,13 @@ def call(
     """Start a server, call one method of it, tell what it used."""
 
     def work() -> int:
+        if name in _QUANTUM:
+            from . import quantum
+
+            return quantum.call(scenario, config, tool, args, output, as_json=as_json)
         from . import trying
 
-        return trying.call(scenario, config, name, tool, args, as_json=as_json)
+        return trying.call(scenario, config, name, tool, args, output, as_json=as_json)
 
     return work
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ..genesis.tool_list import ToolList, shape_of
 from ..simulation.config_model import CostSettings
+from ..simulation.quantum_desk import QuantumDesk
 from ..simulation.report import Summary
 from ..simulation.run import Run
 from ..simulation.runs import find_run, list_runs
@@ -38,6 +39,7 @@ def list_servers(scenario: str, config: Path | None, run_name: str | None, *, as
     """Print every server of the configuration, and what it did in a run; starts nothing."""
     desk = Desk(scenario, config)
     glances = [desk.glance(server) for server in desk.servers.values()]
+    glances.append(QuantumDesk(desk.config).glance())
     summary = _summary(Path(desk.config.store.runs_dir), run_name)
     used = {glance.artifact: _used(glance.artifact, summary) for glance in glances}
     if as_json:
@@ -86,13 +88,13 @@ def show(scenario: str, config: Path | None, name: str, *, start: bool, as_json:
     out.print(Text(native.description), soft_wrap=True)
     if glance.why:
         out.print(Text(clean(glance.why), style="red"), soft_wrap=True)
-    _fields(out, "", _settings(desk, server))
-    _fields(out, "Costs", ((name, _cost(cost)) for name, cost in desk.costs(server).items()))
+    show_fields(out, "", _settings(desk, server))
+    show_fields(out, "Costs", ((name, cost_of(cost)) for name, cost in desk.costs(server).items()))
     if look is not None:
-        _fields(out, "Running", _running(desk, server, look))
-    _methods(out, _methods_of(desk, server, look))
+        show_fields(out, "Running", _running(desk, server, look))
+    show_methods(out, _methods_of(desk, server, look))
     left_out = _left_out(server, look)
-    _fields(out, "Left out", ((clean(name), clean(why)) for name, why in left_out.items()))
+    show_fields(out, "Left out", ((clean(name), clean(why)) for name, why in left_out.items()))
     if look is None and glance.tools is None and not glance.why:
         told = f"\nIts tools are known once it was started: {program()} tools show {name} --start"
         out.print(Text(told, style="dim"), soft_wrap=True)
@@ -191,7 +193,8 @@ def _address(url: str) -> str:
     return url.partition("?")[0]
 
 
-def _cost(cost: CostSettings) -> str:
+def cost_of(cost: CostSettings) -> str:
+    """A cost in words."""
     amounts = [f"{amount:,} {name}" for name, amount in cost.resources.items() if amount]
     price = [f"{cost.price_scrip:,} scrip"] if cost.price_scrip else []
     again = ["may be performed again"] if cost.repeatable else []
@@ -222,7 +225,8 @@ def _left_out(server: Server, look: Look | None) -> dict[str, str]:
     return dict(known.offered(server.policy).left_out)
 
 
-def _fields(out: Console, title: str, fields: Iterable[tuple[str, str]]) -> None:
+def show_fields(out: Console, title: str, fields: Iterable[tuple[str, str]]) -> None:
+    """Print names with what there is of each; nothing where there are none."""
     rows = table("", "", fold="")
     for name, told in fields:
         rows.add_row(Text(f"  {name}", style="dim"), told)
@@ -232,7 +236,8 @@ def _fields(out: Console, title: str, fields: Iterable[tuple[str, str]]) -> None
         out.print(rows)
 
 
-def _methods(out: Console, tools: Iterable[Tool]) -> None:
+def show_methods(out: Console, tools: Iterable[Tool]) -> None:
+    """Print methods with their arguments, and the first sentence of what they do."""
     out.print(Text("\nMethods", style="bold"))
     for tool in tools:
         out.print(Text(f"  {clean(tool.name)}({arguments_of(tool)})"), soft_wrap=True)

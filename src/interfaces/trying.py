@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import signal
 import sys
@@ -59,7 +60,14 @@ def begin(desk: Desk, server: Server) -> None:
 
 
 def call(
-    scenario: str, config: Path | None, name: str, tool: str, args: str, *, as_json: bool
+    scenario: str,
+    config: Path | None,
+    name: str,
+    tool: str,
+    args: str,
+    output: Path | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Make one call of a server that is started for it, and print what came of it.
 
@@ -68,7 +76,7 @@ def call(
     """
     desk = Desk(scenario, config)
     server = desk.server(name)
-    told = _arguments_of(args)
+    told = arguments_of(args)
     desk.refuse_call(server, tool, told)
     begin(desk, server)
     called = finished(desk.call(server, tool, told))
@@ -83,6 +91,9 @@ def call(
     if result.code is not None:
         sys.stdout.flush()
         raise Fault(f"{result.code.name}: {clean(result.detail)}")
+    if output is not None:
+        output.write_bytes(_kept(result.value))
+        print(f"written to {shown(output)}", file=sys.stderr if as_json else sys.stdout)
     return OK
 
 
@@ -170,12 +181,28 @@ def _pin(desk: Desk, server: Server, *, check: bool) -> bool:
 # A call.
 
 
-def _arguments_of(text: str) -> dict[str, Any]:
-    """The arguments of a call.
+def read_text(path: Path) -> str:
+    """The text of a file that was named on the line.
 
     Raises:
-        ConfigurationFault: it is no JSON object; says where.
+        ConfigurationFault: it cannot be read.
     """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationFault(f"{shown(path)} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationFault(f"{shown(path)} is not text in UTF-8") from None
+
+
+def arguments_of(text: str) -> dict[str, Any]:
+    """The arguments of a call; ``@FILE`` stands for what a file holds.
+
+    Raises:
+        ConfigurationFault: it is no JSON object, or the file cannot be read; says where.
+    """
+    if text.startswith("@"):
+        text = read_text(Path(text[1:]))
     try:
         told = json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
@@ -214,6 +241,15 @@ def _part(part: Any) -> str:
         bytes_ = len(data) * 3 // 4 - data[-2:].count("=")
         return f"{told.get('mimeType', told.get('type', 'data'))}, {bytes_:,} bytes"
     return json.dumps(part, ensure_ascii=False)
+
+
+def _kept(value: Any) -> bytes:
+    """What is kept of an answer: the one thing that is no text, else its text."""
+    parts = (value.get("content") or []) if isinstance(value, dict) else []
+    data = [part["data"] for part in parts if isinstance(part, dict) and "data" in part]
+    if len(data) == 1:
+        return base64.b64decode(data[0])
+    return "".join(f"{line}\n" for line in _content(value)).encode(errors="replace")
 
 
 def _usage(called: Called) -> str:

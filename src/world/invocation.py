@@ -282,7 +282,9 @@ class Invocations:
             if amount > left:
                 wait = state.resources.time_until(id, name, amount, state.now_us)
                 advice = "it is used up" if wait is None else f"wait {wait / 1e6:g} s"
-                detail = f"it takes {amount} {name} and {id} has {left} left for everybody: {advice}"
+                detail = (
+                    f"it takes {amount} {name} and {id} has {left} left for everybody: {advice}"
+                )
                 return Refused(Code.QUOTA_EXCEEDED, detail, wait)
         return None
 

@@ -1,12 +1,12 @@
 """The plan checker as a process, over small repositories."""
 
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "check_plan_tests.py"
+from .plan_lab import FIRST_ROW, Repository, front, plan_text
 
 TESTS = """\
 import pytest
@@ -14,7 +14,7 @@ import pytest
 
 class TestLedger:
     def test_adds(self):
-        assert 1 + 1 == 2
+        assert sum([1, 1]) == 2
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -23,7 +23,7 @@ def test_every_case(n):
 
 
 def test_fails():
-    assert 1 == 2
+    assert sum([1, 1]) == 3
 
 
 @pytest.fixture
@@ -32,56 +32,50 @@ def broken():
 
 
 def test_breaks_in_its_fixture(broken):
-    pass
+    assert broken
 
 
 @pytest.mark.skip(reason="no sandbox here")
 def test_skips():
-    pass
+    assert sum([1]) == 1
 
 
 @pytest.mark.xfail(reason="known")
 def test_is_expected_to_fail():
-    assert False
+    assert sum([1]) == 2
 
 
 @pytest.mark.xfail(reason="known")
 def test_passes_unexpectedly():
-    pass
+    assert sum([1]) == 1
+
+
+def test_says_nothing():
+    sum([1])
 """
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    (tmp_path / "plans").mkdir()
-    (tmp_path / "plans" / "README.md").write_text("How plans work.\n")
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_ledger.py").write_text(TESTS.format(limit=3))
-    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
-    return tmp_path
+def repository(tmp_path: Path) -> Repository:
+    repository = Repository(tmp_path)
+    repository.write("plans/README.md", "How plans work.\n")
+    repository.write("tests/test_ledger.py", TESTS.format(limit=3))
+    repository.write("pyproject.toml", "[tool.pytest.ini_options]\n")
+    return repository
 
 
-def plan(repository: Path, *rows: str, number: int = 1, front: str = "title: T\nstatus: active"):
-    """Writes a plan whose table holds the rows; the first of them stands in line 10."""
-    table = ["| file | test | what it verifies |", "|---|---|---|", *rows]
-    text = ["---", *front.split("\n"), "---", "", "## Required tests", "", *table, "", "## Notes"]
-    path = repository / "plans" / f"{number:02}_ledger.md"
-    path.write_text("\n".join(text) + "\n")
-    return path
+def plan(repository: Repository, *rows: str, **keys: Any) -> Path:
+    """Writes a plan whose table holds the rows."""
+    number = keys.setdefault("number", 1)
+    return repository.write(f"plans/{number:02}_ledger.md", plan_text(*rows, **keys))
 
 
 def row(name: str, file: str = "tests/test_ledger.py") -> str:
     return f"| `{file}` | `{name}` | that it holds |"
 
 
-def check(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, "--root", repository, *(arguments or ("--plan", "1"))],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+def check(repository: Repository, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return repository.run("check_plan_tests.py", *(arguments or ("--plan", "1")))
 
 
 def test_passes_when_every_required_test_passes(repository):
@@ -111,8 +105,18 @@ def test_runs_only_the_required_tests(repository):
         ("test_skips", "skipped (no sandbox here)"),
         ("test_is_expected_to_fail", "xfail (known)"),
         ("test_passes_unexpectedly", "xfail (known)"),
+        ("test_says_nothing", "asserts nothing: say what must hold"),
         ("test_absent", "missing (the file has no such test)"),
-        ("TestLedger", "missing (the file has no such test)"),
+        (
+            "test_add",
+            "missing (the file has no such test); "
+            "the nearest is tests/test_ledger.py::TestLedger::test_adds",
+        ),
+        (
+            "test_every_case[3]",
+            "missing (the file has no such test); "
+            "the nearest is tests/test_ledger.py::test_every_case[2]",
+        ),
     ],
 )
 def test_names_a_test_that_did_not_pass_and_why(repository, name, trouble):
@@ -128,7 +132,7 @@ def test_names_a_test_that_did_not_pass_and_why(repository, name, trouble):
 
 
 def test_one_failing_case_fails_a_test_with_parameters(repository):
-    (repository / "tests" / "test_ledger.py").write_text(TESTS.format(limit=2))
+    repository.write("tests/test_ledger.py", TESTS.format(limit=2))
     plan(repository, row("test_every_case"))
 
     done = check(repository)
@@ -138,7 +142,7 @@ def test_one_failing_case_fails_a_test_with_parameters(repository):
 
 
 def test_names_a_missing_file_and_one_that_cannot_be_collected(repository):
-    (repository / "tests" / "test_new.py").write_text("import not_written_yet\n")
+    repository.write("tests/test_new.py", "import not_written_yet\n")
     plan(repository, row("test_a", "tests/test_none.py"), row("test_b", "tests/test_new.py"))
 
     done = check(repository)
@@ -150,7 +154,12 @@ def test_names_a_missing_file_and_one_that_cannot_be_collected(repository):
 
 
 def test_tdd_lists_what_is_still_to_write_and_runs_nothing(repository):
-    plan(repository, row("test_fails"), row("test_absent"), row("test_a", "tests/test_none.py"))
+    plan(
+        repository,
+        row("test_fails"),
+        row("test_absent"),
+        row("test_conserves", "tests/test_none.py"),
+    )
 
     done = check(repository, "--plan", "1", "--tdd")
 
@@ -158,7 +167,7 @@ def test_tdd_lists_what_is_still_to_write_and_runs_nothing(repository):
     assert done.stdout.splitlines() == [
         "plan 1: 2 of 3 tests to write",
         "  tests/test_ledger.py::test_absent: missing (the file has no such test)",
-        "  tests/test_none.py::test_a: missing (there is no such file)",
+        "  tests/test_none.py::test_conserves: missing (there is no such file)",
     ]
 
 
@@ -191,7 +200,7 @@ def test_names_the_line_of_a_malformed_row(repository, bad_row, expected):
     done = check(repository)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{path}:10: {expected}")
+    assert done.stderr.startswith(f"{path}:{FIRST_ROW}: {expected}")
 
 
 def test_refuses_a_test_that_stands_twice(repository):
@@ -202,8 +211,12 @@ def test_refuses_a_test_that_stands_twice(repository):
     assert done.returncode == 2
     assert (
         done.stderr
-        == f"{path}:11: expected tests/test_ledger.py::test_fails once; line 10 has it\n"
+        == f"{path}:{FIRST_ROW + 1}: expected tests/test_ledger.py::test_fails once; line {FIRST_ROW} has it\n"
     )
+
+
+FRONT = f"---\n{front()}\n---\n"
+TABLE = "# T\n## Required tests\n| file | test | what it verifies |\n"
 
 
 @pytest.mark.parametrize(
@@ -212,39 +225,178 @@ def test_refuses_a_test_that_stands_twice(repository):
         ("# A plan\n", 1, "expected `---`, which opens the front matter"),
         ("---\ntitle: T\n", 2, "expected `---`, which closes the front matter"),
         ("---\ntitle: T\nstatus: [\n---\n", 3, "expected YAML"),
-        ("---\nstatus: done\n---\n", 2, "expected a `title`"),
+        ("---\nT\n---\n", 2, "expected the keys number, title, status"),
+        ("---\nnumber: 1\n---\n", 2, "expected a `title`"),
+        (FRONT.replace("number: 1", "number: 2"), 2, "expected `number: 1`"),
+        (FRONT.replace("number: 1", "number: one"), 2, "expected `number` to be a number"),
         (
-            "---\ntitle: T\nstatus: later\n---\n",
-            2,
-            "expected a `status`, one of draft, active, done",
+            FRONT.replace("status: active", "status: Complete"),
+            4,
+            "expected a `status`, one of draft, active, complete, not 'Complete'",
         ),
-        ("---\ntitle: T\nstatus: done\n---\n", 4, "expected a section `## Required tests`"),
+        (FRONT.replace("high", "urgent"), 5, "expected a `priority`, one of high, medium, low"),
         (
-            "---\ntitle: T\nstatus: done\n---\n## Required tests\n",
-            5,
-            "expected a table with a row under `## Required tests`",
-        ),
-        (
-            "---\ntitle: T\nstatus: done\n---\n## Required tests\n| file | test |\n",
-            6,
-            "expected the header `| file | test | what it verifies |`",
-        ),
-        (
-            "---\ntitle: T\nstatus: done\n---\n## Required tests\n"
-            "| file | test | what it verifies |\n| a | b | c |\n",
+            FRONT.replace("blocks: []", "blocks: [1]"),
             7,
-            "expected the separator `|---|---|---|`",
+            "expected `blocks` to hold numbers of other",
+        ),
+        (FRONT.replace("blocks: []", "blocks: 2"), 7, "expected `blocks` to be a list"),
+        (FRONT.replace("blocks", "block"), 7, "expected a known key, not `block`; did you mean"),
+        (FRONT.replace("blocks", "title"), 7, "expected `title` once; line 3 has it"),
+        (FRONT + "# Another\n", 9, "expected the heading `# T`"),
+        (FRONT + "# T\n", 9, "expected a section `## Required tests`"),
+        (
+            FRONT + "# T\n```\n## Required tests\n```\n",
+            12,
+            "expected a section `## Required tests`",
+        ),
+        (FRONT + "# T\n## Required tests\n", 10, "expected a table with a row under"),
+        (FRONT + TABLE.replace(" what it verifies |", ""), 11, "expected the header `| file |"),
+        (FRONT + TABLE + "| a | b | c |\n", 12, "expected the separator `|---|---|---|`"),
+        (FRONT + "# T\n## Gap\n## Gap\n", 11, "expected one section `## Gap`"),
+        (
+            plan_text(row("test_a"), existing="`tests/a.txt::test_b`"),
+            FIRST_ROW + 4,
+            "expected a test file such",
         ),
     ],
 )
 def test_names_the_line_of_a_malformed_plan(repository, text, line, expected):
-    path = repository / "plans" / "01_ledger.md"
-    path.write_text(text)
+    path = repository.write("plans/01_ledger.md", text)
 
     done = check(repository)
 
     assert done.returncode == 2
     assert done.stderr.startswith(f"{path}:{line}: {expected}")
+
+
+def test_every_test_of_an_existing_file_must_pass(repository):
+    existing = "`tests/test_old.py` and `tests/test_ledger.py::test_skips` go on passing."
+    repository.write("tests/test_old.py", "def test_old():\n    assert sum([1]) == 2\n")
+    plan(repository, row("TestLedger::test_adds"), existing=existing)
+
+    done = check(repository)
+
+    assert done.stdout.splitlines() == [
+        "plan 1: 1 of 3 required tests passed",
+        "  tests/test_old.py: failing in call for test_old",
+        "  tests/test_ledger.py::test_skips: skipped (no sandbox here)",
+    ]
+
+
+def test_a_test_that_went_to_another_file_is_found(repository):
+    plan(repository, row("TestLedger::test_adds", "tests/test_books.py"))
+
+    done = check(repository)
+
+    assert done.returncode == 1
+    assert "there is no such file); the nearest is tests/test_ledger.py::TestLedger" in done.stdout
+
+
+def test_a_test_that_is_deselected_proves_nothing(repository):
+    plan(repository, row("TestLedger::test_adds"))
+    repository.write("pyproject.toml", '[tool.pytest.ini_options]\naddopts = ["-k", "every"]\n')
+
+    done = check(repository)
+
+    assert done.returncode == 1
+    assert "test_adds: deselected (TestLedger::test_adds)" in done.stdout
+
+
+def test_a_whole_file_that_is_skipped_or_empty_proves_nothing(repository):
+    skips = "import pytest\n\npytest.skip('no sandbox', allow_module_level=True)\n"
+    repository.write("tests/test_skipped.py", skips)
+    repository.write("tests/test_empty.py", "")
+    existing = "`tests/test_skipped.py`, `tests/test_empty.py`"
+    plan(repository, row("TestLedger::test_adds"), existing=existing)
+
+    done = check(repository)
+
+    assert done.returncode == 1
+    assert (
+        "tests/test_skipped.py: missing (the file can't be collected: it is skipped" in done.stdout
+    )
+    assert "tests/test_empty.py: missing (the file has no test)" in done.stdout
+
+
+def test_a_skip_within_a_test_is_told(repository):
+    inside = "import pytest\n\ndef test_a():\n    pytest.skip('later')\n    assert pytest\n"
+    late = "\ndef test_b():\n    assert sum([1])\n    pytest.skip('later')\n"
+    repository.write("tests/test_new.py", inside + late)
+    plan(repository, row("test_a", "tests/test_new.py"), row("test_b", "tests/test_new.py"))
+
+    done = check(repository)
+
+    assert done.returncode == 1
+    assert done.stdout.count("skipped (later)") == 2
+
+
+def test_a_complete_plan_that_no_longer_passes_is_told_by_name(repository):
+    plan(repository, row("test_fails"), status="complete")
+
+    done = check(repository, "--all")
+
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == (
+        "plan 1: 0 of 1 required tests passed; it is complete and no longer passes"
+    )
+
+
+def test_a_draft_is_only_collected_among_all(repository):
+    plan(repository, row("TestLedger::test_adds"))
+    plan(repository, row("test_to_come"), number=2, status="draft")
+
+    every, alone = check(repository, "--all"), check(repository, "--plan", "2")
+
+    assert (every.returncode, alone.returncode) == (0, 1)
+    assert "plan 2: 1 of 1 tests to write" in every.stdout
+
+
+def test_one_run_of_the_suite_judges_every_plan(repository):
+    repository.write("tests/test_other.py", "def test_other():\n    assert sum([1]) == 2\n")
+    plan(repository, row("TestLedger::test_adds"), row("test_skips"))
+    plan(repository, row("test_every_case"), number=2)
+    plan(repository, row("test_to_come"), number=3, status="draft")
+
+    done = check(repository, "--suite")
+
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[:5] == [
+        "plan 1: 1 of 2 required tests passed",
+        "  tests/test_ledger.py::test_skips: skipped (no sandbox here)",
+        "plan 2: 1 of 1 required tests passed",
+        "plan 3: 1 of 1 tests to write",
+        "  tests/test_ledger.py::test_to_come: missing (the file has no such test)",
+    ]
+    assert "the suite: tests/test_other.py::test_other: failing in call" in done.stdout
+
+
+def test_a_suite_that_passes_and_plans_that_do_are_fine(repository):
+    repository.write("tests/test_ledger.py", "def test_adds():\n    assert sum([1]) == 1\n")
+    plan(repository, row("test_adds"))
+
+    done = check(repository, "--suite")
+
+    assert (done.returncode, done.stdout) == (0, "plan 1: 1 of 1 required tests passed\n")
+
+
+def test_json_tells_each_trouble_with_its_kind(repository):
+    plan(repository, row("test_fails"), row("test_skips"), row("TestLedger::test_adds"))
+
+    code, told = repository.told("check_plan_tests.py", "--plan", "1")
+
+    [one] = told["plans"]
+    assert (code, told["ok"], one["number"], one["tests"]) == (1, False, 1, 3)
+    assert [trouble["kind"] for trouble in one["troubles"]] == ["failing", "skipped"]
+
+
+def test_json_tells_what_is_malformed(repository):
+    path = repository.write("plans/01_ledger.md", "# A plan\n")
+
+    code, told = repository.told("check_plan_tests.py", "--all")
+
+    assert (code, told["ok"]) == (2, False)
+    assert told["error"].startswith(f"{path}:1: expected")
 
 
 def test_says_which_plans_there_are_when_one_is_unknown(repository):
@@ -260,7 +412,7 @@ def test_refuses_a_plan_file_without_a_number_and_a_number_used_twice(repository
     path.rename(path.with_name("ledger.md"))
     unnumbered = check(repository)
     path.with_name("ledger.md").rename(path)
-    (repository / "plans" / "01_other.md").write_text(path.read_text())
+    repository.write("plans/01_other.md", path.read_text())
     doubled = check(repository)
 
     assert (unnumbered.returncode, doubled.returncode) == (2, 2)
@@ -270,9 +422,9 @@ def test_refuses_a_plan_file_without_a_number_and_a_number_used_twice(repository
 
 def test_says_so_when_pytest_itself_cannot_finish(repository):
     plan(repository, row("TestLedger::test_adds"))
-    (repository / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '--unknown'\n")
+    repository.write("pyproject.toml", "[tool.pytest.ini_options]\naddopts = '--unknown'\n")
 
     done = check(repository)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "pytest did not finish" in done.stderr
