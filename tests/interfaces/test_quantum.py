@@ -1,6 +1,7 @@
 """genesis_quantum from the command line: trying a method, what is told of it, and calibrating."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -111,7 +112,7 @@ def test_counts_are_a_table_and_the_last_line_tells_the_price_against_the_estima
         ["00", "489", "48.9%"],
     ]
     assert " CPU · " in price
-    assert price.endswith(" compute of 1 estimated, 5 held")
+    assert re.search(r" · \d+ compute of 1 estimated, \d+ held$", price)
 
 
 def test_what_needs_no_worker_is_answered_without_one(steps):

@@ -1,5 +1,6 @@
 """The scenario `lab` from end to end: circuits are sold, run, forged, found out, and proved without Qiskit."""
 
+import io
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 import scripworld
 from scripworld import Run
+from scripworld.interfaces.render import console, show_summary
 from scripworld.simulation.report import Summary
 from scripworld.world import (
     Code,
@@ -233,6 +235,23 @@ def test_the_summary_tells_jobs_price_and_estimate_and_what_was_found_out(record
         assert job.estimated_compute > 0
     assert {finding.artifact for finding in summary.findings} == found.keys()
     assert {finding.owner for finding in summary.findings} == {"skeptic"}
+
+
+def test_the_summary_is_shown_with_jobs_and_findings(summary, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    stream = io.StringIO()
+
+    show_summary(console(stream), summary)
+
+    jobs, _, found = (
+        stream.getvalue().partition("Who ran what on qubits")[2].partition("What was found out")
+    )
+    assert {line.split()[0] for line in jobs.split("\n")[2:] if line.strip()} == {
+        *(job.principal for job in summary.jobs),
+        "all",
+    }
+    assert "%" in jobs
+    assert "forgery by forger: result_" in found
 
 
 def without_qiskit(runs: Path, again: str = "") -> list[str]:
