@@ -294,7 +294,7 @@ def _program(spec: McpServerSpec, wanted: _Wanted, folder: Path) -> Path:
     npm: the one program of its package.json, or the one named like the package.
     """
     if wanted.kind == "pypi":
-        programs = _scripts(folder)
+        programs = {**_scripts(folder), "python": folder / "bin/python"}  # as uvx has it
     else:
         programs = _npm_programs(wanted, folder)
         if len(programs) == 1:

@@ -28,6 +28,7 @@ SHOTS: Final = 1_000
 _SECOND_US: Final = 1_000_000
 _TOLD_CHARS_MAX: Final = 4_000
 _FORGERY: Final = re.compile(r"forgery by (\S+):")
+_FLIPPED: Final = str.maketrans("01", "10")
 _LARGEST: Final = (
     ("qubits", re.compile(r"at most (\d+) qubits would be admitted")),
     ("shots", re.compile(r"admitted with at most (\d+) shots")),
@@ -157,39 +158,38 @@ class Experimenter(Physicist):
             return rest(o)
         if action.method == "estimate" and answer.result.get("quota", {}).get("is_enough"):
             return Invoke(QUANTUM, "run", action.args)
-        return offer(o, work, answer.result) if action.method == "run" else rest(o)
+        return offer(o, _bought(work), answer.result) if action.method == "run" else rest(o)
 
 
 class Forger(Physicist):
-    """Buys a circuit, invents what it gives, and sells that cheaply, without running anything.
+    """Buys a result, and sells it cheaply as others of other seeds, with counts that it invents.
 
-    Params: ``budget_scrip`` for a circuit, ``price_scrip`` of an invention, ``versions`` to claim.
+    Params: ``budget_scrip`` for a result, ``price_scrip`` of an invention.
     """
 
     def first(self, o: Observation) -> Invoke:
-        """Which circuits there are."""
-        return Invoke(STORE, "list", {"type": CIRCUIT})
+        """Which results there are."""
+        return Invoke(STORE, "list", {"type": RESULT})
 
     def go_on(self, o: Observation, work: Work) -> Decision:
-        """Buy, ask for the hash, make something up."""
-        action, answer = work[-1].action, work[-1].answer
+        """Buy, and make something up that looks like it."""
+        claim = _document(work[-1].answer)
         if len(work) == 1:
-            return buy(o, rows_of(answer))
-        circuit = _document(answer)
-        if isinstance(action, Read) and circuit is not None:
-            return Invoke(QUANTUM, "hash", {"circuit": circuit})
-        if isinstance(action, Invoke) and isinstance(answer, Done):
-            invented = self.invented(o, action.args["circuit"], answer.result["hash"])
-            return offer(o, work, invented)
+            return buy(o, rows_of(work[0].answer))
+        if isinstance(work[-1].action, Read) and claim is not None and _is_claim(claim):
+            return offer(o, claim["circuit"], self.invented(o, claim))
         return rest(o)
 
-    def invented(self, o: Observation, circuit: Mapping[str, Any], hash: str) -> dict[str, Any]:
-        """An answer as ``run`` would give it, if there were two outcomes, equally likely."""
-        width, half = int(circuit["clbits"]), SHOTS // 2 + o.chance().randint(-20, 20)
-        counts = {"0" * width: half, "1" * width: SHOTS - half}
-        row = {"hash": hash, "method": "statevector", "counts": counts, "exact": True}
-        claimed = {"seed": o.chance().randrange(1_000), "versions": o.params().get("versions", {})}
-        return {"results": [row], "shots": SHOTS, **claimed}
+    def invented(self, o: Observation, claim: Mapping[str, Any]) -> dict[str, Any]:
+        """The result as of another seed, with some shots moved from one outcome to another."""
+        chance, row = o.chance(), claim["results"][0]
+        counts = dict(row["counts"])
+        most = max(sorted(counts), key=lambda outcome: int(counts[outcome]))
+        others = sorted(counts.keys() - {most}) or [most.translate(_FLIPPED)]
+        moved, to = chance.randint(1, 1 + counts[most] // 8), chance.choice(others)
+        counts[most] -= moved
+        counts[to] = counts.get(to, 0) + moved
+        return {**claim, "results": [{**row, "counts": counts}], "seed": chance.randrange(1_000)}
 
 
 class Collector(Physicist):
@@ -338,13 +338,12 @@ def buy(o: Observation, rows: Sequence[Mapping[str, Any]]) -> Decision:
     return Envelope(o.principal, Read(min(looked_at)[2]), price_max_scrip=budget)
 
 
-def offer(o: Observation, work: Work, answer: Mapping[str, Any]) -> Write:
-    """Sell what a run answered, with all that is needed to run it again."""
-    circuit = _bought(work)
+def offer(o: Observation, circuit: str, answer: Mapping[str, Any]) -> Write:
+    """Sell what a run of a circuit answered, with all that is needed to run it again."""
     named = ("results", "shots", "seed", "versions", "bond", "noise")
     claim = {"circuit": circuit} | {name: answer[name] for name in named if name in answer}
     price = max(1, int(o.params().get("price_scrip", 4)) + o.chance().randint(-1, 1))
-    design = circuit.partition(".")[0]
+    design = slug_of(circuit.partition(".")[0])
     return Write(
         f"{RESULT}_{design}_{answer['seed']}.{o.principal}",
         json.dumps(claim),
@@ -407,10 +406,13 @@ def _is_claim(claim: Mapping[str, Any]) -> bool:
     """Whether a result names all that is needed to run it again."""
     rows = claim.get("results")
     row = rows[0] if isinstance(rows, list) and rows else None
+    counts = row.get("counts") if isinstance(row, dict) else None
     return (
-        isinstance(row, dict)
+        isinstance(counts, dict)
+        and all(type(times) is int for times in counts.values() or [None])
+        and isinstance(row, dict)
         and isinstance(claim.get("circuit"), str)
-        and {"hash", "method", "counts"} <= row.keys()
+        and {"hash", "method"} <= row.keys()
         and {"shots", "seed", "versions"} <= claim.keys()
     )
 

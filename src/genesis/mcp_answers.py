@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..world import Code, Context, Done, EffectResult, Failed, SettledHandler, Validator
+from .secrets import each_text
 from .tool_list import visible
 
 DETAIL_CHARS_MAX: Final = 400
@@ -25,7 +26,7 @@ def result_of(answer: dict[str, Any], usage: dict[str, int]) -> EffectResult:
         return EffectResult(None, Code.TOOL_FAILED, sentence_of(_text_of(answer)), usage)
     for part in ("structuredContent", "description"):
         if part in answer:
-            value[part] = answer[part]
+            value[part] = _shown(answer[part])
     return EffectResult(value, usage=usage)
 
 
@@ -50,14 +51,9 @@ def checked_answer(schema: dict[str, Any]) -> SettledHandler:
     return settled
 
 
-def _shown(content: list[Any]) -> list[Any]:
-    """Content with the control characters of its texts made visible."""
-    return [
-        {**part, "text": visible(part["text"])}
-        if isinstance(part, dict) and isinstance(part.get("text"), str)
-        else part
-        for part in content
-    ]
+def _shown(said: Any) -> Any:
+    """What a server said, with the control characters of all its texts made visible."""
+    return each_text(said, visible)
 
 
 def _text_of(answer: dict[str, Any]) -> str:

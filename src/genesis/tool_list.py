@@ -19,14 +19,17 @@ NAME_CHARS_MAX: Final = 64
 DESCRIPTION_CHARS_MAX: Final = 1_000
 _CHANGES_TOLD_MAX: Final = 5
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069"
+    r"\ufeff\U000e0000-\U000e007f]"
 )
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _COMMANDING = frozenset(
     (
         *("exec", "shell", "bash", "sh", "zsh", "cmd", "command", "commands", "terminal", "ssh"),
         *("powershell", "pwsh", "eval", "evaluate", "script", "applescript", "python", "repl"),
-        *("javascript", "interpreter", "install", "subprocess", "spawn", "sudo"),
+        *("javascript", "interpreter", "install", "subprocess", "spawn", "sudo", "popen"),
+        *("system", "kubectl", "docker", "npm", "npx", "pip", "uvx", "lambda"),
+        *("runcommand", "executecommand", "execcommand", "runcode", "executecode"),
     )
 )
 _CODE = frozenset(("code", "process", "program", "js", "node", "cell", "notebook", "snippet"))
@@ -46,7 +49,7 @@ class Policy:
     allowed: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
 
-    def why_not(self, name: str, is_known_safe: bool = False) -> str | None:
+    def why_not(self, name: str) -> str | None:
         """Why a tool is not offered; None when it is."""
         if name in self.denied:
             return "denied by denied_tools"
@@ -54,7 +57,7 @@ class Policy:
             return None
         if self.allowed and "*" not in self.allowed:
             return "not among allowed_tools"
-        if not is_known_safe and runs_commands(name):
+        if runs_commands(name):
             return "it runs commands or code: name it in allowed_tools to offer it"
         return None
 

@@ -93,8 +93,16 @@ def go_on(
 
 def _driven(drive: Callable[[Callable[[Session], None]], Run], shown: Shown) -> int:
     view = Quiet() if shown.quiet or shown.json else View() if sys.stderr.isatty() else Lines()
+    warned: list[str] = []
+
+    def watch(session: Session) -> None:
+        for told in session.warnings[len(warned) :]:
+            warned.append(told)
+            print(f"warning: {told}", file=sys.stderr)
+        view(session)
+
     with _telling(view), view:
-        made = drive(view)
+        made = drive(watch)
     code = INTERRUPTED if made.ended == "stopped" else OK
     if shown.quiet and not shown.json:
         print(made.id)

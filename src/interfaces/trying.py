@@ -48,12 +48,7 @@ def finished(work: Coroutine[Any, Any, T]) -> T:
 
 def begin(desk: Desk, server: Server) -> None:
     """Say on standard error what a server could do that a contained one could not; and that it starts."""
-    told = ""
-    if desk.runner(server) == "none":
-        told = f"{server.name} runs without a sandbox, with your own rights"
-    elif server.settings.sandbox.network == "host":
-        told = f"{server.name} reaches any network: its sandbox.network is host"
-    if told:
+    if told := server.warning():
         print(f"warning: {told}", file=sys.stderr)
     if sys.stderr.isatty():
         print(f"starting {server.name} …", file=sys.stderr)

@@ -31,7 +31,7 @@ from .config import SERVERS, Config, base_settings, config_dir, load_config
 from .config_model import INT_MAX, Count, Model, Positive, Text, Texts
 from .costs import cost_of, costs_of_actions, costs_of_methods, quotas_of_artifacts
 from .natives import BRIDGES, BUILT_IN
-from .quantum import figures_of
+from .quantum import QUANTUM, figures_of
 from .settings import Fault, Settings, nearest, refuse, shown, validated
 from .settings_file import read_settings
 
@@ -348,7 +348,7 @@ def _incomplete_servers(settings: Settings) -> Iterator[Fault]:
 
 def _unusable_servers(config: Config) -> Iterator[Fault]:
     """Yield the servers whose name makes the id of something else, and of those enabled, no id."""
-    taken = dict.fromkeys(BUILT_IN, "a part of every world")
+    taken = dict.fromkeys((*BUILT_IN, QUANTUM), "a part of every world")
     chars_max = config.world.limits.id_chars_max
     for name, server in config.genesis.mcp.servers.items():
         id = artifact_of(name)

@@ -24,14 +24,14 @@ from ..adapters.egress_proxy import EgressProxy
 from ..adapters.mcp_asks import NO_HOST, Host
 from ..adapters.mcp_process import McpServerSpec
 from ..adapters.performer import Performer
-from ..adapters.sandbox import Sandbox, chosen_runner, proxy_seen
+from ..adapters.sandbox import Runner, Sandbox, chosen_runner, proxy_seen
 from ..adapters.site import Site
 from ..genesis.asking import Taken, host_of
 from ..genesis.filesystem import GenesisFilesystem
-from ..genesis.mcp_bridge import GenesisMcpBridge, UnavailableServer, known_from
+from ..genesis.mcp_bridge import GenesisMcpBridge, ToolRefused, UnavailableServer, known_from
 from ..genesis.secrets import Secrets
 from ..genesis.tool_list import Policy, ToolList
-from ..world import Limits, Native, World
+from ..world import ConfigurationFault, Limits, Native, World
 from .config import Config, config_dir
 from .manifests import FOLDER, Manifest, package_of, read_manifest
 from .natives import bridge_of
@@ -101,6 +101,27 @@ class Server:
         """Which of its tools are offered."""
         return Policy(frozenset(self.settings.allowed_tools), frozenset(self.settings.denied_tools))
 
+    @property
+    def runner(self) -> Runner:
+        """What holds it. A file in the current folder has no say in that.
+
+        Raises:
+            ConfigurationFault: there is none of that name.
+        """
+        return chosen_runner(self.settings.sandbox.runner, os.environ)
+
+    def warning(self) -> str | None:
+        """What it could do that a contained server could not; None for nothing.
+
+        Raises:
+            ConfigurationFault: as ``runner``.
+        """
+        if self.runner == "none":
+            return f"{self.name} runs without a sandbox, with your own rights"
+        if self.settings.sandbox.network == "host":
+            return f"{self.name} reaches any network: its sandbox.network is host"
+        return None
+
     def manifest(self) -> Manifest | None:
         """What it was pinned to say.
 
@@ -142,7 +163,7 @@ class Server:
         settings, held = self.settings, self.settings.sandbox
         run = place.folder.absolute()
         sandbox = Sandbox(
-            runner=chosen_runner(held.runner, self._environ),
+            runner=self.runner,
             network=held.network,
             own=run / "servers" / self.name,
             proxy_socket=None if proxy is None else proxy.socket_path,
@@ -183,9 +204,16 @@ class Server:
 
 
 def environment() -> dict[str, str]:
-    """Our environment, over what a `.env` file in the current folder says."""
-    told = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    return told | dict(os.environ)
+    """Our environment, over what a `.env` file in the current folder says.
+
+    Raises:
+        ConfigurationFault: there is such a file, and it cannot be read.
+    """
+    try:
+        told = dotenv_values(".env")
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationFault(f".env cannot be read: {error}; write it as UTF-8") from None
+    return {name: value for name, value in told.items() if value is not None} | dict(os.environ)
 
 
 def servers_of(config: Config) -> list[Server]:
@@ -222,8 +250,17 @@ async def connect(
             performers[bridge.id] = UnavailableServer(reason)
             continue
         known = partial(_known, server, world)
-        performers[bridge.id] = await open_bridge(stack, server, place, world.limits, known, host)
+        opening = open_bridge(stack, server, place, world.limits, known, host)
+        try:
+            performers[bridge.id] = await opening
+        except ConfigurationFault as fault:  # one that cannot stand ends no run
+            performers[bridge.id] = UnavailableServer(str(fault))
     return performers
+
+
+def warnings_of(config: Config) -> list[str]:
+    """What the enabled servers could do that contained ones could not, a sentence each."""
+    return [told for server in servers_of(config) if (told := server.warning()) is not None]
 
 
 def start_in_background(config: Config, performers: Mapping[str, Performer]) -> None:
@@ -241,7 +278,10 @@ def _known(server: Server, world: World) -> ToolList | None:
     """
     if server.is_keyless:
         return None
-    manifest = server.manifest()
+    try:
+        manifest = server.manifest()
+    except ConfigurationFault as fault:  # somebody broke it while the run goes on
+        raise ToolRefused(str(fault)) from None
     if manifest is not None:
         return manifest.tools
     interface = world.state.artifacts.by_id[server.bridge.id].interface
@@ -269,7 +309,7 @@ async def open_bridge(
         proxy = await open_proxy(stack, server, place)
     spec = server.spec(place, proxy)
     for folder in spec.sandbox.write:  # what it may write to and is not there is ours to make
-        folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+        _make(server, folder, place)
     bridge = server.bridge(
         spec,
         known=known,
@@ -281,6 +321,27 @@ async def open_bridge(
     if isinstance(bridge, GenesisFilesystem):
         bridge.serve(place.folder / FILES, {root.name: root for root in place.roots})
     return bridge
+
+
+def _make(server: Server, folder: Path, place: Place) -> None:
+    """Make a folder that a server may write to.
+
+    Raises:
+        ConfigurationFault: it is for no other server than the one that checks its paths, or it
+            cannot be made.
+    """
+    files = place.folder.absolute() / FILES
+    if server.bridge is not GenesisFilesystem and folder.is_relative_to(files):
+        raise ConfigurationFault(
+            f"{server.name} may not write to {folder.name}: the agents' directories are safe only as "
+            "long as no other server than filesystem writes there; give it {own}"
+        )
+    try:
+        folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationFault(
+            f"{server.name}: {folder} cannot be made: {error.strerror}; name another in sandbox.write"
+        ) from None
 
 
 async def open_proxy(stack: AsyncExitStack, server: Server, place: Place) -> EgressProxy:

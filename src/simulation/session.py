@@ -36,7 +36,7 @@ from .minds import MindFactory, mind_of
 from .quantum import QUANTUM, pool_of
 from .runs import STORE_FILE
 from .scenario import Scenario
-from .servers import Place, connect, start_in_background
+from .servers import Place, connect, start_in_background, warnings_of
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What ends a run cleanly."""
@@ -66,6 +66,7 @@ class Session:
 
     Attributes:
         driver: None until it is driven.
+        warnings: what its tool servers could do that contained ones could not.
     """
 
     folder: Path
@@ -75,6 +76,7 @@ class Session:
     world: World
     extras: Extras
     driver: Driver | None = None
+    warnings: list[str] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop | None = None
     _is_stopping: bool = False
 
@@ -138,6 +140,7 @@ class Session:
         site = None if self.scenario.site is None else Site(self.scenario.site)
         place = Place(self.folder, self.scenario.roots, site, host)
         given = self.extras.performers
+        self.warnings = warnings_of(self.config)
         performers = dict(given) | await connect(
             stack, self.config, self.world, place, self._asked, given
         )

@@ -22,7 +22,7 @@ import msgspec
 from ..adapters.mcp_outcome import McpError
 from ..adapters.mcp_process import child_environment, find_command
 from ..adapters.provision import is_provisioned
-from ..adapters.sandbox import PROGRAMS, RUNNER_VARIABLE, Runner, chosen_runner
+from ..adapters.sandbox import PROGRAMS, RUNNER_VARIABLE, Runner
 from ..adapters.site import Site
 from ..genesis.mcp_bridge import GenesisMcpBridge, ToolRefused
 from ..genesis.tool_list import ToolList, shape_of
@@ -166,7 +166,7 @@ class Desk:
 
     def runner(self, server: Server) -> Runner:
         """What holds the server; ``none`` is nothing."""
-        return chosen_runner(server.settings.sandbox.runner, self._environ)
+        return server.runner
 
     def costs(self, server: Server) -> dict[str, CostSettings]:
         """What its methods cost; ``*`` is every other."""

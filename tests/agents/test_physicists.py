@@ -255,18 +255,21 @@ def test_a_collector_buys_the_cheapest_but_nothing_of_whom_the_skeptic_exposed()
     assert bought(choice(told)) == "y"
 
 
-def test_a_forger_runs_nothing_and_claims_everything():
-    def choice(*turns: tuple[Any, Answer]) -> Decision:
-        listed = (SEES_CIRCUITS, rows(("bell_2.bob", "bob", 4)))
-        return Forger().choose(seen(listed, *turns, versions={"qiskit": "2"}))
+@pytest.mark.parametrize("counts", [COUNTS, {"00": 1_000}])
+def test_a_forger_runs_nothing_and_sells_other_counts_for_another_seed(counts: dict[str, int]):
+    claim = {**CLAIM, "results": [{**CLAIM["results"][0], "counts": counts}]}
+    listed = (SEES_RESULTS, rows(("result_bell_2_7.bob", "bob", 4)))
 
-    read_it = (Read(bought(choice())), sold(BELL))
-    hashed = (choice(read_it), Done({"hash": "ab"}))
-    offered = json.loads(written(choice(read_it, hashed)).content)
-
-    assert invoked(hashed[0], "hash") == {"circuit": BELL}
-    assert offered.keys() == CLAIM.keys()
-    assert sum(offered["results"][0]["counts"].values()) == offered["shots"]
+    assert bought(Forger().choose(seen(listed))) == "result_bell_2_7.bob"
+    offered = written(Forger().choose(seen(listed, (Read("result_bell_2_7.bob"), sold(claim)))))
+    forged = json.loads(offered.content)
+    [row] = forged["results"]
+    assert forged.keys() == CLAIM.keys()
+    assert forged["seed"] != CLAIM["seed"]
+    assert row["counts"] != counts
+    assert min(row["counts"].values()) >= 0
+    assert sum(row["counts"].values()) == forged["shots"]
+    assert {len(outcome) for outcome in row["counts"]} == {2}
 
 
 # The skeptic.
@@ -392,6 +395,10 @@ def test_a_greedy_one_gives_up_where_a_refusal_names_nothing():
 
 HOSTILE = [
     *("", "no JSON", "[]", "null", "5", "{}", "[" * 100_000, '{"circuit": 5}', '{"results": []}'),
+    *(
+        json.dumps(CLAIM | {"results": [{"hash": 1, "method": 2, "counts": c}]})
+        for c in ({}, {"0": "x"})
+    ),
     *('{"results": [5], "circuit": "a"}', '{"results": {"0": 1}}', '{"results": [{"hash": 1}]}'),
 ]
 

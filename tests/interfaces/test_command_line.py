@@ -208,7 +208,7 @@ def test_runs_without_any_says_how_to_make_one(scripworld):
 def test_scenarios_lists_the_library(scripworld):
     ended = scripworld("scenarios")
 
-    assert ended.stdout.startswith("library  17 agents")
+    assert "\nlibrary  17 agents" in ended.stdout
 
 
 # What it refuses.

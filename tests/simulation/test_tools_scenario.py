@@ -34,11 +34,11 @@ pytestmark = pytest.mark.registry
 MARK = "LC_SCRIPWORLD_TOOLS_TEST"  # variables of this name reach every server
 CHROMIUM = "/usr/bin/chromium"
 SERVERS = {
-    None: ("fetch", "sqlite", "time", "web_search", "flaky", "shifty"),
-    "npx": ("filesystem", "memory", "everything", "sequential_thinking", "git"),
+    None: ("fetch", "sqlite", "time", "web_search", "flaky", "shifty", "git"),
+    "npx": ("filesystem", "memory", "everything", "sequential_thinking"),
     CHROMIUM: ("playwright", "puppeteer"),
 }
-"""By the program that they need; git has no repository without the filesystem server."""
+"""By the program that they need."""
 
 
 def available() -> set[str]:
@@ -318,6 +318,6 @@ def test_where_npx_is_missing_agents_are_told_and_do_without(tmp_path: Path):
     }
     assert told == {
         f"genesis_{server}" for needed in ("npx", CHROMIUM) for server in SERVERS[needed]
-    } - {"genesis_git"}
+    }
     assert {"genesis_fetch", "genesis_flaky"} & earned_by_tool(run).keys()
     assert left_over(tmp_path) == []
