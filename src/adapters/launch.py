@@ -183,7 +183,10 @@ def _leads_out(path: Path, sandbox: Sandbox) -> bool:
 def _interpreters(package: Package | None) -> set[Path]:
     shown = {Path(sys.base_prefix), Path(base_python()).parents[1]}
     if package and package.kind == "npm" and (node := shutil.which("node")):
-        shown.add(Path(os.path.realpath(node)).parents[1])
+        program = Path(os.path.realpath(node))
+        # A prefix that holds other things of a person's, too, is not shown for one program.
+        shared = program.parents[1] == Path.home() / ".local"
+        shown.add(program if shared else program.parents[1])
     return shown
 
 

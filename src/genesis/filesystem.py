@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,10 @@ from .tool_list import ToolList
 
 _READ, _WRITE = "read", "write"
 _BY_HAND = "operator"
+_ENTRY_BYTES: Final = 4_096
+"""What an entry of a directory counts besides its content, as the guard of the disk counts."""
+DIRECTORY_SHARE: Final = 8
+"""A directory may hold one part in so many of `disk_bytes_max`."""
 _PATH = {
     "type": "string",
     "maxLength": 1_000,
@@ -137,7 +142,26 @@ class GenesisFilesystem(GenesisMcpBridge):
         for name, what in _TOOLS.get(tool, {}).items():
             if name in args:
                 told[name] = self._each_real(args[name], what)
+                if what == _WRITE and name != "source":
+                    self._refuse_full(str(args[name]))
         return told
+
+    def _refuse_full(self, path: str) -> None:
+        """Do nothing while there is room in the directory of a path.
+
+        Raises:
+            ToolRefused: it holds its share, so that no one artifact fills the disk of all.
+        """
+        base, _ = self._base(path if path.startswith(("/", "~")) else f"~{_BY_HAND}/{path}")
+        share = self.client.spec.sandbox.disk_bytes_max // DIRECTORY_SHARE
+        used = 0
+        for folder, folders, files in os.walk(base):
+            used += _ENTRY_BYTES * (len(folders) + len(files))
+            for file in files:
+                with suppress(OSError):
+                    used += os.lstat(os.path.join(folder, file)).st_size
+            if used > share:
+                raise ToolRefused(f"~{base.name} is full: a directory holds {share} bytes")
 
     def told(self, said: Any) -> Any:
         """As of every bridge, with real paths as agents write them."""

@@ -9,9 +9,12 @@ list of tools compared with what is known, and it ends with the run.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import msgspec
 
 from ..adapters.mcp_asks import NO_HOST, Ask, Host, McpRefusal
 from ..adapters.mcp_outcome import (
@@ -255,11 +258,13 @@ class GenesisMcpBridge:
 
         Whatever goes wrong is a result with a code. What it used is in ``usage``, always.
         """
+        begun_ns = time.monotonic_ns()
         try:
             if not self.client.is_vetted:
                 await self.client.start()
             if name == LIST_TOOLS:
-                result = self._listed()
+                wall_us = (time.monotonic_ns() - begun_ns) // 1_000
+                result = msgspec.structs.replace(self._listed(), usage={"wall_us": wall_us})
             else:
                 answer = await self._ask(name, args, timeout_s, asker)
                 result = result_of(self.told(answer.result), answer.usage.as_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -10,6 +11,13 @@ import msgspec
 STRUCK_OUT: Final = "[secret]"
 _CHARS_MIN: Final = 6
 """Shorter ones (``1``, ``true``) are no secrets, and striking them out would garble answers."""
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH(?!OR)|CREDENTIAL", re.I)
+SECRET_VALUE = re.compile(
+    r"(?:sk|pk|rk|gh[opsur]|github_pat|glpat|xox[a-z]|hf|npm|AKIA|AIza|eyJ|BSA)[-_A-Za-z0-9.]{12,}"
+    r"|(?=[^\s/:@]*\d)(?=[^\s/:@]*[A-Za-z])[A-Za-z0-9+=_-]{28,}"
+    r"|\w+://[^/\s:@]*:[^/\s@]+@\S*"
+)
+"""What variables that hold a secret are called, and what the keys of well-known services look like."""
 _DEPTH_MAX: Final = 200
 """Far above what a world takes of answers and schemas; what lies deeper is none's to see."""
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 from dotenv import dotenv_values
 
 from ..genesis.mcp_bridge import artifact_of
+from ..genesis.secrets import SECRET_NAME, SECRET_VALUE
 from ..world import ConfigurationFault, Fault, is_id
 from .config import IMPORTED, SERVERS, base_settings, config_dir, load_config
 from .manifests import package_of
@@ -34,12 +35,6 @@ _BLOCK_DEPTH = len(SERVERS) + 1
 _UNDERSTOOD = frozenset(("command", "args", "env", "cwd", "url", "type", "disabled"))
 _COMMENTS = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.S)
 _COMMAS = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL", re.I)
-_SECRET_VALUE = re.compile(
-    r"(?:sk|pk|rk|gh[opsur]|github_pat|glpat|xox[a-z]|hf|npm|AKIA|AIza|eyJ|BSA)[-_A-Za-z0-9.]{12,}"
-    r"|(?=[^\s/:@]*\d)(?=[^\s/:@]*[A-Za-z])[A-Za-z0-9+=_-]{28,}"
-    r"|\w+://[^/\s:@]*:[^/\s@]+@\S*"
-)
 _REFERENCE = re.compile(r"\$\{(?:(env|input):)?([\w.-]+)\}")
 _OF_EDITORS = frozenset(("workspaceFolder", "workspaceFolderBasename", "userHome"))
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w.-]*\Z")
@@ -213,7 +208,7 @@ def _settings(
     left_out = sorted(entry.keys() - _UNDERSTOOD)
     if left_out:
         told.append(f"  left out, because it is not understood: {', '.join(left_out)}")
-    if any(_SECRET_VALUE.fullmatch(word.rpartition("=")[2]) for word in words):
+    if any(SECRET_VALUE.fullmatch(word.rpartition("=")[2]) for word in words):
         told.append(f"  one of its args looks like a secret and stands in {shown(done.file)} now")
     if paths := [word for word in words if word.startswith(("/", "~/")) and Path(word).exists()]:
         told.append(
@@ -236,7 +231,7 @@ def _variables(
         elif found:
             done.variables.update(one for one in found if not environ.get(one))
             yield variable, _REFERENCE.sub(lambda hit: f"${{{_variable(hit[2])}}}", value)
-        elif value and (_SECRET_NAME.search(variable) or _SECRET_VALUE.fullmatch(value)):
+        elif value and (SECRET_NAME.search(variable) or SECRET_VALUE.fullmatch(value)):
             kept = _kept(where, name, variable, value, secrets, environ)
             done.lines.append(f"  {variable} is taken from {kept} in {ENV_FILE}")
             yield variable, f"${{{kept}}}"

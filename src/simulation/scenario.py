@@ -32,6 +32,7 @@ from .config_model import INT_MAX, Count, Model, Positive, Text, Texts
 from .costs import cost_of, costs_of_actions, costs_of_methods, quotas_of_artifacts
 from .natives import BRIDGES, BUILT_IN
 from .quantum import QUANTUM, figures_of
+from .servers import misnamed
 from .settings import Fault, Settings, nearest, refuse, shown, validated
 from .settings_file import read_settings
 
@@ -205,6 +206,7 @@ def configure(
     refuse(written, _incomplete_servers(written))  # first: it is most likely a misspelt name
     config = load_config(path, overrides, settings)
     refuse(written, _unusable_servers(config))
+    refuse(written, misnamed(config))
     refuse(_origin(scenario), _unknown_resources(scenario, config.world.resources))
     return config
 

@@ -28,14 +28,21 @@ from ..adapters.sandbox import Runner, Sandbox, chosen_runner, proxy_seen
 from ..adapters.site import Site
 from ..genesis.asking import Taken, host_of
 from ..genesis.filesystem import GenesisFilesystem
-from ..genesis.mcp_bridge import GenesisMcpBridge, ToolRefused, UnavailableServer, known_from
-from ..genesis.secrets import Secrets
+from ..genesis.mcp_bridge import (
+    LIST_TOOLS,
+    GenesisMcpBridge,
+    ToolRefused,
+    UnavailableServer,
+    known_from,
+)
+from ..genesis.secrets import SECRET_NAME, SECRET_VALUE, Secrets
 from ..genesis.tool_list import Policy, ToolList
 from ..world import ConfigurationFault, Limits, Native, World
-from .config import Config, config_dir
+from .config import SERVERS, Config, config_dir
 from .manifests import FOLDER, Manifest, package_of, read_manifest
 from .natives import bridge_of
 from .server_settings import ServerSettings
+from .settings import Fault, nearest
 
 EGRESS_LOG: Final = "egress.jsonl"
 FILES: Final = "files"
@@ -154,9 +161,16 @@ class Server:
         return self.bridge.native(ToolList(known.tools[:room], features=known.features))
 
     def secrets(self) -> Secrets:
-        """The values that its settings take from the environment."""
-        texts = () if self.is_keyless else self.settings.env.values()
-        return Secrets(self._environ[v] for text in texts for v in _VARIABLE.findall(text))
+        """What its settings take from the environment, and what else in them looks like a secret."""
+        told = {} if self.is_keyless else self.settings.env
+        named = [self._environ[v] for text in told.values() for v in _VARIABLE.findall(text)]
+        literal = [
+            text
+            for variable, text in told.items()
+            if not _VARIABLE.search(text)
+            and (SECRET_NAME.search(variable) or SECRET_VALUE.fullmatch(text))
+        ]
+        return Secrets((*named, *literal))
 
     def spec(self, place: Place, proxy: EgressProxy | None) -> McpServerSpec:
         """How it is started: placeholders filled, variables taken from the environment."""
@@ -256,6 +270,22 @@ async def connect(
         except ConfigurationFault as fault:  # one that cannot stand ends no run
             performers[bridge.id] = UnavailableServer(str(fault))
     return performers
+
+
+def misnamed(config: Config) -> Iterator[Fault]:
+    """Yield the settings that name a tool which their server, by its manifest, does not have."""
+    for server in servers_of(config):
+        manifest = None if server.is_keyless else server.manifest()
+        if manifest is None:
+            continue
+        own = [LIST_TOOLS, *(tool.name for tool in server.bridge.stable(manifest.tools))]
+        known = {*own, *(tool.name for tool in manifest.tools.tools), *manifest.tools.left_out}
+        settings = server.settings
+        for key in ("allowed_tools", "denied_tools", "idempotent_tools", "costs"):
+            for index, name in enumerate(getattr(settings, key)):
+                if name != "*" and name not in known:
+                    where = (*SERVERS, server.name, key, name if key == "costs" else index)
+                    yield where, f"{server.name} has no tool {name!r}{nearest(name, known)}"
 
 
 def warnings_of(config: Config) -> list[str]:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from scripworld import Run
 from scripworld.adapters.mcp_process import McpServerSpec
+from scripworld.adapters.sandbox import Sandbox
 from scripworld.agents.mind import Decision, Observation, Scripted
-from scripworld.genesis.filesystem import GenesisFilesystem
+from scripworld.genesis.filesystem import DIRECTORY_SHARE, GenesisFilesystem
 from scripworld.genesis.mcp_bridge import ToolRefused
 from scripworld.world import Answer, ConfigurationFault, Done, Failed, Invoke, Refused, Stop
 
@@ -560,3 +561,17 @@ def test_a_world_of_few_tools_uses_the_real_server_too(world: World):
 
     assert codes_of(run) == ["done"] * 4
     assert len(run.state().artifacts.by_id[FILES].interface) <= 9
+
+
+def test_one_directory_holds_no_more_than_its_share(tmp_path: Path):
+    sandbox = Sandbox(disk_bytes_max=DIRECTORY_SHARE * 50_000)
+    files = GenesisFilesystem(McpServerSpec("filesystem", "npx", sandbox=sandbox))
+    files.serve(tmp_path, {})
+    (tmp_path / "ana").mkdir()
+    (tmp_path / "ana" / "big").write_bytes(b"x" * 60_000)
+
+    with pytest.raises(ToolRefused, match="~ana is full: a directory holds 50000 bytes"):
+        files.sent("write_file", {"path": "~ana/more", "content": "x"})
+    assert files.sent("read_text_file", {"path": "~ana/big"})["path"].endswith("/ana/big")
+    assert files.sent("write_file", {"path": "~ben/note", "content": "x"})
+    assert files.sent("move_file", {"source": "~ana/big", "destination": "~ben/big"})

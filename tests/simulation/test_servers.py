@@ -12,9 +12,16 @@ from scripworld import Scenario
 from scripworld.adapters.mcp_process import McpServerSpec
 from scripworld.adapters.sandbox import RUNNER_VARIABLE
 from scripworld.agents.mind import Decision, Observation, Scripted
+from scripworld.simulation.config import load_config
 from scripworld.simulation.scenario import configure
-from scripworld.simulation.servers import Place, Server, servers_of
-from scripworld.world import ConfigurationFault, Failed, Sleep, Stop
+from scripworld.simulation.servers import (
+    Place,
+    Server,
+    environment,
+    servers_of,
+    warnings_of,
+)
+from scripworld.world import Code, ConfigurationFault, Failed, Sleep, Stop
 
 from ..genesis.plain_lab import (
     LIST,
@@ -126,15 +133,15 @@ def test_a_variable_may_be_named_like_a_placeholder_and_its_value_is_no_pattern(
 def test_a_server_runs_where_it_is_told_with_what_it_is_told(plain: Plain):
     run = plain.run(
         *(LIST, call("place")),
-        cwd="{files}",
+        cwd="{run}/elsewhere",
         args=[*plain.settings()["args"], "{own}", "{odd}", "{proxy}"],
         env={"WHERE": "{run}"},
-        sandbox={"write": [str(plain.served), "{files}"], "network": "proxy"},
+        sandbox={"write": [str(plain.served), "{run}/elsewhere"], "network": "proxy"},
     )
 
     told = json.loads(text_of(answers_of(run)[1]))
     own = run.folder / "servers" / "plain"
-    assert told["cwd"] == str(run.folder / "files")
+    assert told["cwd"] == str(run.folder / "elsewhere")
     assert told["args"][1:3] == [str(own), "{odd}"]
     if RUNNER == "bubblewrap":
         assert told["args"][3] == "http://127.0.0.1:3128"
@@ -314,3 +321,69 @@ def test_a_server_that_nobody_calls_is_stopped_and_started_again(
 
     assert codes_of(run) == ["done"] * 3
     assert plain.starts() == starts
+
+
+def test_no_other_server_writes_where_the_agents_do(plain: Plain):
+    run = plain.run(LIST, sandbox={"write": [str(plain.served), "{files}/coder"]})
+
+    (failed,) = answers_of(run)
+    assert isinstance(failed, Failed)
+    assert failed.code is Code.TOOL_UNAVAILABLE
+    assert "no other server than filesystem writes there" in failed.detail
+
+
+def test_a_folder_that_cannot_be_made_makes_its_server_unavailable_and_ends_nothing(plain: Plain):
+    run = plain.run(LIST, sandbox={"write": ["/dev/null/x"]})
+
+    (failed,) = answers_of(run)
+    assert isinstance(failed, Failed)
+    assert failed.detail.startswith("plain: /dev/null/x cannot be made: ")
+
+
+def test_a_file_of_variables_that_is_no_text_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"KEY=\xff\xfe\n")
+
+    with pytest.raises(ConfigurationFault, match="write it as UTF-8"):
+        environment()
+
+
+def test_a_file_in_the_current_folder_does_not_switch_the_sandbox_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MCP_SANDBOX_RUNNER", raising=False)
+    (tmp_path / ".env").write_text("MCP_SANDBOX_RUNNER=none\n")
+
+    runners = {server.runner for server in servers_of(load_config())}
+    monkeypatch.setenv("MCP_SANDBOX_RUNNER", "none")
+
+    assert runners == {"bubblewrap" if sys.platform == "linux" else "none"}
+    assert warnings_of(load_config()) == [
+        f"{name} runs without a sandbox, with your own rights" for name in ("filesystem", "fetch")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"denied_tools": ["fech"]}, "denied_tools[0]: fetch has no tool 'fech'; the nearest"),
+        ({"idempotent_tools": ["*", "fecth"]}, "idempotent_tools[1]: fetch has no tool 'fecth'"),
+        ({"costs": {"fecth": {"price_scrip": 1}}}, "costs.fecth: fetch has no tool 'fecth'"),
+    ],
+)
+def test_a_misspelt_tool_is_told_where_the_tools_are_known(settings: dict[str, Any], told: str):
+    servers = {"genesis": {"mcp": {"servers": {"fetch": settings}}}}
+
+    with pytest.raises(ConfigurationFault) as refused:
+        configure(SCENARIO, None, servers)
+
+    assert f"genesis.mcp.servers.fetch.{told}" in str(refused.value)
+
+
+def test_a_literal_key_is_struck_out_like_one_from_the_environment():
+    made = server(env={"API_KEY": "literal-123456", "MODE": "literal-mode"}).secrets()
+
+    assert made.text("literal-123456 literal-mode") == "[secret] literal-mode"
