@@ -173,7 +173,7 @@ def test_it_holds_on_a_real_disk_too(seed: int, tmp_path):
 def test_the_faults_that_are_played_are_all_met():
     """The seeds are worth their time: every kind of trouble shows in some log."""
     codes: set[Code | None] = set()
-    for seed in range(12):
+    for seed in range(40):
         play = uninterrupted(seed, fault_rate=0.4)
         for record in read_records(play.rows, play.disk):
             if isinstance(record.input, Settle):
