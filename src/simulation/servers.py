@@ -275,7 +275,10 @@ async def connect(
 def misnamed(config: Config) -> Iterator[Fault]:
     """Yield the settings that name a tool which their server, by its manifest, does not have."""
     for server in servers_of(config):
-        manifest = None if server.is_keyless else server.manifest()
+        try:
+            manifest = None if server.is_keyless else server.manifest()
+        except ConfigurationFault:  # whoever starts it is told
+            continue
         if manifest is None:
             continue
         own = [LIST_TOOLS, *(tool.name for tool in server.bridge.stable(manifest.tools))]
