@@ -26,8 +26,6 @@ _READ, _WRITE = "read", "write"
 _BY_HAND = "operator"
 _ENTRY_BYTES: Final = 4_096
 """What an entry of a directory counts besides its content, as the guard of the disk counts."""
-DIRECTORY_SHARE: Final = 8
-"""A directory may hold one part in so many of `disk_bytes_max`."""
 _PATH = {
     "type": "string",
     "maxLength": 1_000,
@@ -90,13 +88,19 @@ class GenesisFilesystem(GenesisMcpBridge):
         super().__init__(spec, **options)
         self._home = Path()
         self._roots: dict[str, Path] = {}
+        self._directory_bytes_max = 0
 
-    def serve(self, home: Path, roots: Mapping[str, Path]) -> None:
-        """Say where the directories are: ``home`` holds one for each artifact, ``roots`` are by name.
+    def serve(self, home: Path, roots: Mapping[str, Path], directory_bytes_max: int) -> None:
+        """Say where the directories are, and how much each may hold.
+
+        Args:
+            home: holds one for each artifact. roots: by name.
+            directory_bytes_max: of one of them; above it nothing is written there.
 
         Raises:
             ConfigurationFault: a root holds the directories.
         """
+        self._directory_bytes_max = directory_bytes_max
         self._home = home.resolve()
         self._roots = {name: root.resolve() for name, root in roots.items()}
         for name, root in self._roots.items():
@@ -150,18 +154,17 @@ class GenesisFilesystem(GenesisMcpBridge):
         """Do nothing while there is room in the directory of a path.
 
         Raises:
-            ToolRefused: it holds its share, so that no one artifact fills the disk of all.
+            ToolRefused: it holds all that it may, so that no one artifact fills the disk of all.
         """
         base, _ = self._base(path if path.startswith(("/", "~")) else f"~{_BY_HAND}/{path}")
-        share = self.client.spec.sandbox.disk_bytes_max // DIRECTORY_SHARE
-        used = 0
+        used, most = 0, self._directory_bytes_max
         for folder, folders, files in os.walk(base):
             used += _ENTRY_BYTES * (len(folders) + len(files))
             for file in files:
                 with suppress(OSError):
                     used += os.lstat(os.path.join(folder, file)).st_size
-            if used > share:
-                raise ToolRefused(f"~{base.name} is full: a directory holds {share} bytes")
+            if used > most:
+                raise ToolRefused(f"~{base.name} is full: a directory holds {most} bytes")
 
     def told(self, said: Any) -> Any:
         """As of every bridge, with real paths as agents write them."""

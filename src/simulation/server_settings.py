@@ -166,6 +166,10 @@ class ServerSettings(ServerDefaults):
 class McpSettings(Model):
     """The tool servers."""
 
+    directory_bytes_max: Positive = Field(
+        description="Most bytes in one agent's directory of genesis_filesystem; an entry counts "
+        "4,096 besides its content."
+    )
     defaults: ServerDefaults = Field(description="What holds for a server that says nothing else.")
     servers: Mapping[str, ServerSettings] = Field(
         description="Servers by name, which is an id; `my-tools` is the artifact `genesis_my_tools`.",

@@ -59,9 +59,13 @@ _LIB = Path(__file__).resolve().parents[1] / "adapters"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a server runs: the folder of its run, the roots and the site of the scenario."""
+    """Where a server runs: the folder of its run, the roots and the site of the scenario.
+
+    ``directory_bytes_max`` bounds each directory of the agents' files there.
+    """
 
     folder: Path
+    directory_bytes_max: int
     roots: tuple[Path, ...] = ()
     site: Site | None = None
     site_host: str = ""
@@ -352,7 +356,8 @@ async def open_bridge(
         host=host,
     )
     if isinstance(bridge, GenesisFilesystem):
-        bridge.serve(place.folder / FILES, {root.name: root for root in place.roots})
+        roots = {root.name: root for root in place.roots}
+        bridge.serve(place.folder / FILES, roots, place.directory_bytes_max)
     return bridge
 
 

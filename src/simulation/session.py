@@ -138,7 +138,8 @@ class Session:
             return lambda name: recorded
         host = f"{self.scenario.name}.test"
         site = None if self.scenario.site is None else Site(self.scenario.site)
-        place = Place(self.folder, self.scenario.roots, site, host)
+        room = self.config.genesis.mcp.directory_bytes_max
+        place = Place(self.folder, room, self.scenario.roots, site, host)
         given = self.extras.performers
         self.warnings = warnings_of(self.config)
         performers = dict(given) | await connect(

@@ -312,7 +312,8 @@ class Desk:
     def _place(self, folder: Path) -> Place:
         scenario = self.scenario
         site = None if scenario.site is None else Site(scenario.site)
-        return Place(folder, scenario.roots, site, f"{scenario.name}.test")
+        room = self.config.genesis.mcp.directory_bytes_max
+        return Place(folder, room, scenario.roots, site, f"{scenario.name}.test")
 
 
 def _manifests() -> Path:

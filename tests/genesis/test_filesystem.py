@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from scripworld import Run
 from scripworld.adapters.mcp_process import McpServerSpec
-from scripworld.adapters.sandbox import Sandbox
 from scripworld.agents.mind import Decision, Observation, Scripted
-from scripworld.genesis.filesystem import DIRECTORY_SHARE, GenesisFilesystem
+from scripworld.genesis.filesystem import GenesisFilesystem
 from scripworld.genesis.mcp_bridge import ToolRefused
 from scripworld.world import Answer, ConfigurationFault, Done, Failed, Invoke, Refused, Stop
 
@@ -56,6 +55,9 @@ TOOLS = (
 )
 LONG = "n" * 300
 Step = Decision | tuple[Callable[[Path], None], Decision]
+
+
+ROOM = 1_000_000
 
 
 def invoke(method: str, **args: Any) -> Invoke:
@@ -385,7 +387,7 @@ def test_a_root_that_holds_the_runs_is_refused(tmp_path: Path, path: str):
     bridge = GenesisFilesystem(McpServerSpec("filesystem", "true", ()))
 
     with pytest.raises(ConfigurationFault, match="the root /all holds the folder of this run"):
-        bridge.serve(home, {"docs": tmp_path / "docs", "all": home / path})
+        bridge.serve(home, {"docs": tmp_path / "docs", "all": home / path}, ROOM)
 
 
 # By hand, and any path at all.
@@ -396,7 +398,9 @@ BY_HAND = GenesisFilesystem(McpServerSpec("filesystem", "true", ()))
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("served") / "files"
-    BY_HAND.serve(home, {"docs": home.parent / "docs", "docs-more": home.parent / "docs-more"})
+    BY_HAND.serve(
+        home, {"docs": home.parent / "docs", "docs-more": home.parent / "docs-more"}, ROOM
+    )
     (home / "ana").mkdir(parents=True)
     (home / "ana-evil").mkdir()
     (home / "ana" / "link").symlink_to(home / "ana-evil")
@@ -564,9 +568,8 @@ def test_a_world_of_few_tools_uses_the_real_server_too(world: World):
 
 
 def test_one_directory_holds_no_more_than_its_share(tmp_path: Path):
-    sandbox = Sandbox(disk_bytes_max=DIRECTORY_SHARE * 50_000)
-    files = GenesisFilesystem(McpServerSpec("filesystem", "npx", sandbox=sandbox))
-    files.serve(tmp_path, {})
+    files = GenesisFilesystem(McpServerSpec("filesystem", "npx"))
+    files.serve(tmp_path, {}, 50_000)
     (tmp_path / "ana").mkdir()
     (tmp_path / "ana" / "big").write_bytes(b"x" * 60_000)
 

@@ -63,7 +63,7 @@ def spec(
     roots: tuple[Path, ...] = (),
     **settings: Any,
 ) -> McpServerSpec:
-    return server(environ, **settings).spec(Place(folder, roots), None)
+    return server(environ, **settings).spec(Place(folder, 1_000_000, roots), None)
 
 
 # Placeholders.
