@@ -196,6 +196,14 @@ class McpSession:
         """Make a request whose answer, if there ever is one, doesn't matter."""
         self._link.send(self._codec.request(method, {**params, "_meta": self._meta})[1])
 
+    @property
+    def takes_turns(self) -> bool:
+        """Whether a question can be charged only while one call is under way.
+
+        The older eras don't say for which call they ask; it matters where the host offers anything.
+        """
+        return self.protocol_version != MODERN_VERSION and bool(self._host.capabilities())
+
     def is_over(self) -> bool:
         """Tell whether the server is gone, so that every further request would fail."""
         return self.fault is not None

@@ -8,6 +8,7 @@ are `mcp_pool`'s. It must not know the world.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -43,6 +44,7 @@ Vet = Callable[[list[dict[str, Any]], frozenset[str]], None]
 
 What it raises is raised by the call.
 """
+_AT_ONCE: Final[AbstractAsyncContextManager[None]] = nullcontext()
 State = Literal["stopped", "starting", "running", "closed"]
 
 
@@ -78,6 +80,7 @@ class McpClient:
         self._standing = standing or Standing(spec)
         self._vet = vet
         self._vetting = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._process: ServerProcess | None = None
         self._spawned: McpSession | None = None  # with the process; it is in use once it is open
         self._session: McpSession | None = None
@@ -194,10 +197,10 @@ class McpClient:
 
         What the server asks for in the middle of the call goes to the client's host in the name of
         `asker`, who pays for it; nobody does if it is None. The older eras don't say for which
-        call they ask, so with several in flight nothing is given. A server of the modern era gets
-        its answers, the roots, a "decline" for a question that the host declines, and the call
-        again (2026-07-28, `InputRequiredResult`). The usage is that of all rounds; the time in
-        which the host answers between them isn't the server's and doesn't count.
+        call they ask, so where the host offers something they get one call at a time. A server of
+        the modern era gets its answers, the roots, a "decline" for a question that the host
+        declines, and the call again (2026-07-28, `InputRequiredResult`). The usage is that of all
+        rounds; the time in which the host answers between them isn't the server's and doesn't count.
 
         Raises:
             McpUnavailable: the server couldn't be started, or failed so often that it is left
@@ -249,7 +252,10 @@ class McpClient:
                 timeout_s = spec.call_timeout_s
             max_s = max(timeout_s, spec.call_timeout_max_s)
             asks = None if asker is None else Asks(self._host, asker)
-            answer = await session.request(method, {**params}, timeout_s, max_s, asks)
+            async with self._turn if asks and session.takes_turns else _AT_ONCE:
+                if session.fault is not None:  # it ended while others had their turn
+                    session = await self._ready()
+                answer = await session.request(method, {**params}, timeout_s, max_s, asks)
             if wants_input(answer):
                 asks = asks or Asks(self._host, None)
                 again = partial(session.request, method, asks=asks)

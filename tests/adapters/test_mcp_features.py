@@ -285,12 +285,25 @@ def test_a_refused_sampling_fails_a_modern_call_and_a_refused_form_does_not() ->
     run(MODERN, steps, Desk().host())
 
 
-def test_with_several_calls_in_flight_nobody_is_charged() -> None:
+def test_a_question_of_an_older_server_is_charged_to_its_caller_however_many_call() -> None:
+    desk = Desk()
+
+    async def steps(client: McpClient) -> None:
+        asks = {"method": SAMPLING, "params": {}}
+        calls = (client.call_tool("asks", asks, asker=name) for name in ("ann", "bob", "cid"))
+        for [said] in map(value_of, await asyncio.gather(*calls)):
+            assert said == {"result": TEXT}
+        assert sorted(asker for asker, *_ in desk.asked) == ["ann", "bob", "cid"]
+
+    run(OLD, steps, desk.host())
+
+
+def test_beside_a_call_that_nobody_pays_for_nobody_is_charged() -> None:
     desk = Desk()
 
     async def steps(client: McpClient) -> None:
         await client.start()
-        other = asyncio.create_task(client.call_tool("later", {"delay_s": 0.5}, asker="bob"))
+        other = asyncio.create_task(client.call_tool("later", {"delay_s": 0.5}))
         await asyncio.sleep(0.1)
         for method, params in ((SAMPLING, {}), (ELICITATION, FORM)):
             asks = {"method": method, "params": params}
