@@ -1,5 +1,7 @@
 """Owns when each loop is due: steps, sleep, pauses, signals, and what the world waits for next.
 
+Besides loops, holds that expire and genesis artifacts that have something to do are waited for.
+
 A loop is *due* at a time unless it is stopped, paused, waiting for an effect, or asleep. Principals
 without a loop have no entry here. Timers are derived; they are built when first asked for.
 """
@@ -12,6 +14,7 @@ from .facts import (
     EffectRequested,
     Paused,
     Resumed,
+    Scheduled,
     ScripHeld,
     Signalled,
     Slept,
@@ -20,7 +23,7 @@ from .facts import (
 )
 
 WORLD = "*"
-_LOOP, _HOLD = 0, 1
+_LOOP, _HOLD, _GENESIS = 0, 1, 2
 _TIMERS_SPARE = 1_024
 
 
@@ -32,6 +35,7 @@ class Agenda:
         "_timers_max",
         "due_us",
         "paused",
+        "scheduled",
         "signals",
         "sleeping",
         "steps",
@@ -51,6 +55,7 @@ class Agenda:
         self.stopped: dict[str, str] = {}
         self.paused: set[str] = set()
         self.signals: dict[str, list[str]] = {}
+        self.scheduled: dict[str, int] = {}
         self._timers: list[tuple[int, int, str]] | None = None
         self._timers_max = 0
 
@@ -128,6 +133,19 @@ class Agenda:
         if fact.expires_us and self._timers is not None:
             heappush(self._timers, (fact.expires_us, _HOLD, str(fact.hold)))
 
+    def scheduled_(self, fact: Scheduled) -> int:
+        """Apply. Returns when it was due before."""
+        before = self.scheduled.pop(fact.artifact, 0)
+        if fact.due_us:
+            self.scheduled[fact.artifact] = fact.due_us
+            if self._timers is not None:
+                heappush(self._timers, (fact.due_us, _GENESIS, fact.artifact))
+        return before
+
+    def unscheduled(self, fact: Scheduled, before: int) -> None:
+        """Undo."""
+        self.scheduled_(Scheduled(fact.artifact, before))
+
     def when_us(self, principal: str) -> int | None:
         """When a loop needs attention next; None while it does not by itself."""
         if (
@@ -140,7 +158,7 @@ class Agenda:
         return self.due_us.get(principal)
 
     def next_us(self, holds: dict[int, ScripHeld]) -> int | None:
-        """The earliest time at which a loop is due, a sleeper wakes or a hold expires."""
+        """The earliest time at which a loop or a genesis artifact is due, or a hold expires."""
         timers = self._ready(holds)
         while timers:
             if self._stands(timers[0], holds):
@@ -150,8 +168,12 @@ class Agenda:
 
     def due(
         self, now_us: int, holds: dict[int, ScripHeld]
-    ) -> tuple[list[str], list[str], list[int]]:
-        """What is due by ``now_us``: loops to act, sleepers to wake, holds to expire; each in order."""
+    ) -> tuple[list[str], list[str], list[int], list[str]]:
+        """What is due by ``now_us``, each in order.
+
+        Returns:
+            Loops to act, sleepers to wake, holds to expire, genesis artifacts.
+        """
         timers = self._ready(holds)
         stand = set()
         while timers and timers[0][0] <= now_us:
@@ -163,7 +185,8 @@ class Agenda:
         loops = sorted(name for _, kind, name in stand if kind == _LOOP)
         expired = sorted(int(name) for _, kind, name in stand if kind == _HOLD)
         sleepers = [name for name in loops if name in self.sleeping]
-        return [name for name in loops if name not in self.sleeping], sleepers, expired
+        awake = [name for name in loops if name not in self.sleeping]
+        return awake, sleepers, expired, sorted(name for _, kind, name in stand if kind == _GENESIS)
 
     def _ready(self, holds: dict[int, ScripHeld]) -> list[tuple[int, int, str]]:
         if self._timers is None:
@@ -173,6 +196,7 @@ class Agenda:
             self._timers += [
                 (h.expires_us, _HOLD, str(n)) for n, h in holds.items() if h.expires_us
             ]
+            self._timers += [(at, _GENESIS, name) for name, at in self.scheduled.items()]
             heapify(self._timers)
             self._timers_max = 2 * len(self._timers) + _TIMERS_SPARE
         return self._timers
@@ -182,6 +206,8 @@ class Agenda:
         if kind == _HOLD:
             hold = holds.get(int(name))
             return hold is not None and hold.expires_us == at_us
+        if kind == _GENESIS:
+            return self.scheduled.get(name) == at_us
         return self.when_us(name) == at_us
 
     def _push(self, principal: str) -> None:

@@ -25,6 +25,7 @@ class Artifact(msgspec.Struct, frozen=True, array_like=True):
         content: text, or the hash of a large one.
         standing: a principal: it can hold scrip and quotas. loop: an agent.
         stored_for: the principal whose quota holds ``stored_bytes``.
+        encumbered_by: the genesis artifact that alone may change it or its owner; empty for none.
     """
 
     id: str
@@ -39,8 +40,14 @@ class Artifact(msgspec.Struct, frozen=True, array_like=True):
     stored_for: str
     stored_bytes: int
     changed_seq: int
+    encumbered_by: str = ""
 
     @property
     def can_execute(self) -> bool:
         """Whether it has methods."""
         return self.type in ("code", "genesis")
+
+
+def bound(artifact: Artifact) -> str:
+    """The sentence that an artifact is encumbered."""
+    return f"{artifact.id} is bound by {artifact.encumbered_by}: what was agreed there ends first"

@@ -12,6 +12,7 @@ from .facts import (
     ArtifactDeleted,
     ArtifactWritten,
     ContentReplaced,
+    Encumbered,
     InterfaceDiscovered,
     OwnershipTransferred,
 )
@@ -73,6 +74,10 @@ class Artifacts:
         """Apply. Returns what stood before."""
         return self._change(fact.id, interface=fact.interface, changed_seq=seq)
 
+    def encumbered(self, fact: Encumbered) -> Artifact:
+        """Apply. Returns what stood before."""
+        return self._change(fact.id, encumbered_by=fact.by)
+
     def deleted(self, fact: ArtifactDeleted) -> Artifact:
         """Apply: the id is never used again. Returns what stood before."""
         before = self.by_id.pop(fact.id)
@@ -87,7 +92,11 @@ class Artifacts:
 
     def put_back(
         self,
-        fact: ContentReplaced | OwnershipTransferred | InterfaceDiscovered | ArtifactDeleted,
+        fact: ContentReplaced
+        | OwnershipTransferred
+        | InterfaceDiscovered
+        | Encumbered
+        | ArtifactDeleted,
         before: Artifact,
     ) -> None:
         """Undo a change of an artifact."""

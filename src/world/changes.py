@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from .actions import Contract, Delete, Edit, Read, Tool, Write
 from .answers import Answer, Code, Done, Failed, Refused
-from .artifact import ID_GRAMMAR, Artifact, is_id
+from .artifact import ID_GRAMMAR, Artifact, bound, is_id
 from .config import STORED_BYTES, Limits
 from .contracts import DELETE, READ, WRITE, check, fault_of
 from .door import sentence
@@ -91,6 +91,8 @@ class Changes:
         room = self._room(before, size)
         if room is not None:
             return room
+        if old.encumbered_by:
+            return Refused(Code.ENCUMBERED, bound(old))
         self._tx.charge(price)
         self._store(before, size)
         self._tx.note(
@@ -121,6 +123,8 @@ class Changes:
         no = self._tx.afford(caller, 0, price, depth)
         if no is not None:
             return no
+        if artifact.encumbered_by:
+            return Refused(Code.ENCUMBERED, bound(artifact))
         text = self.text(artifact.content)
         first = text.find(action.old) if action.old else -1
         if first < 0 or text.find(action.old, first + 1) >= 0:
@@ -155,6 +159,8 @@ class Changes:
         no = self._tx.afford(caller, 0, price, depth)
         if no is not None:
             return no
+        if artifact.encumbered_by:
+            return Refused(Code.ENCUMBERED, bound(artifact))
         self._tx.charge(price)
         if artifact.standing or artifact.type == "genesis":
             detail = f"{artifact.id} is a principal or a genesis artifact: those stay"

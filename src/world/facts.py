@@ -171,6 +171,7 @@ class ParkedFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         code: the content that it began with. began_us: when.
+        id: ``seq.n`` of the record that it began in; its chance comes from it, however often it runs.
         price_hold, payee, price_scrip: the payment that its end posts or voids; hold 0 for none.
         trace: what it asked and was answered so far, oldest first.
         asked: what it waits for the answer to.
@@ -185,6 +186,7 @@ class ParkedFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     payee: str
     price_scrip: int
     began_us: int
+    id: str
     trace: tuple[tuple[CallBack, Done | Refused | Failed | Waiting], ...] = ()
     asked: CallBack | None = None
 
@@ -280,6 +282,28 @@ class Signalled(Fact, frozen=True, tag=27):
     signal: str
 
 
+class Noted(Fact, frozen=True, tag=28):
+    """A genesis artifact noted something under a key; None removes it."""
+
+    artifact: str
+    key: str
+    value: Any
+
+
+class Encumbered(Fact, frozen=True, tag=29):
+    """An artifact is bound by a genesis artifact, which alone changes it; empty frees it."""
+
+    id: str
+    by: str
+
+
+class Scheduled(Fact, frozen=True, tag=30):
+    """When a genesis artifact has something to do by itself; 0 is never."""
+
+    artifact: str
+    due_us: int
+
+
 AnyFact = (
     Charged
     | ScripTransferred
@@ -308,4 +332,7 @@ AnyFact = (
     | Paused
     | Resumed
     | Signalled
+    | Noted
+    | Encumbered
+    | Scheduled
 )

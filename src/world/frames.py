@@ -55,6 +55,7 @@ class Frame:
             p.payee,
             p.price_scrip,
             p.began_us,
+            p.id,
             tuple(self.trace),
             self.call,
         )
@@ -130,7 +131,7 @@ class Frames:
             parked.args,
             parked.caller,
             parked.began_us,
-            f"{self._config.seed}/{parked.artifact}",
+            f"{self._config.seed}/{parked.artifact}/{parked.id}",
             tuple((self._in_full(asked), self._tx.resolve(given)) for asked, given in frame.trace),
         )
         session, outcome = self._code.start(call)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,10 +21,18 @@ from .changes import CODE, Changes, denied
 from .config import Cost, WorldConfig
 from .contracts import INVOKE, check
 from .door import USED_MAX, normal
-from .facts import EffectRequested, ParkedFrame, ResourceHeld, ResourceUsed, ScripHeld
+from .facts import (
+    EffectRequested,
+    ParkedFrame,
+    ResourceHeld,
+    ResourceUsed,
+    Scheduled,
+    ScripHeld,
+    ScripTransferred,
+)
 from .faults import NativeFault
 from .frames import Frames
-from .natives import Context, Effect, Method, Native
+from .natives import TICK, Context, Effect, Method, Native
 from .ports import CodeRunner
 from .schemas import Validator
 from .transaction import Price, Transaction
@@ -50,6 +58,16 @@ class Invocable:
         self.is_valid = validator.is_valid
         self.price = price
         self.limited = tuple((name, n) for name, n in price.amounts.items() if name in limits)
+
+
+class Held(NamedTuple):
+    """The holds of an effect: of its cost, its price, and the compute of the frames that wait."""
+
+    resources: int = 0
+    price: int = 0
+    payee: str = ""
+    price_scrip: int = 0
+    frames: int = 0
 
 
 class Invocations:
@@ -177,6 +195,7 @@ class Invocations:
                 payee,
                 scrip,
                 tx.state.now_us,
+                tx.next_frame(),
             )
             return self.frames.enter(parked, waits, depth)
         mark = len(tx.facts)
@@ -199,7 +218,7 @@ class Invocations:
         depth: int,
     ) -> Answer:
         """Hold what an effect costs and ask for it. From here on, what was done before stands."""
-        tx, state, context = self._tx, self._tx.state, self.context
+        tx, context = self._tx, self.context
         method = invocable.method
         assert method is not None
         if invocable.limited and (no := self._over_limit(artifact.id, invocable)) is not None:
@@ -212,8 +231,14 @@ class Invocations:
             if isinstance(effect, Failed):
                 tx.charge(invocable.price)
             return effect
+        payee = artifact.id if artifact.standing else artifact.owner
+        if isinstance(effect, Done):
+            tx.charge(invocable.price)
+            if scrip:
+                tx.note(ScripTransferred(caller, payee, scrip))
+            return _checked(effect, action.id, action.method)
         if not isinstance(effect, Effect):
-            raise _no_answer(effect, action.id, action.method, "an Effect, Failed or Refused")
+            raise _no_answer(effect, action.id, action.method, "an Effect, Done, Failed or Refused")
         price = invocable.price
         if effect.amounts is not None:
             price = self._taking(effect.amounts, action, price)
@@ -223,7 +248,6 @@ class Invocations:
                 return no
         for name, amount in invocable.limited:
             tx.note(ResourceUsed(artifact.id, name, amount))
-        cost = price.cost
         resource_hold = price_hold = frame_hold = 0
         if price.amounts:
             resource_hold = tx.next_hold()
@@ -235,32 +259,55 @@ class Invocations:
         if self.frames.open and tx.compute_left > 0:
             frame_hold = tx.next_hold()
             tx.note(ResourceHeld(frame_hold, tx.payer, {"compute": tx.compute_left}))
-        id = f"{state.seq}.{len(tx.requests)}"
+        held = Held(resource_hold, price_hold, payee, scrip, frame_hold)
+        return self._ask(caller, artifact.id, action.method, effect, price.cost, held)
+
+    def _ask(
+        self, caller: str, id: str, method: str, effect: Effect, cost: Cost, held: Held
+    ) -> Waiting:
+        """Ask for an effect."""
+        tx, now_us = self._tx, self._tx.state.now_us
+        request_id = f"{tx.state.seq}.{len(tx.requests)}"
         request = EffectRequested(
-            id,
-            tx.origin or id,
+            request_id,
+            tx.origin or request_id,
             tx.payer,
             tx.key,
-            artifact.id,
-            action.method,
+            id,
+            method,
             caller,
             effect.performer,
             tx.keep(effect.payload),
-            state.now_us,
-            state.now_us + cost.latency_us,
-            state.now_us + cost.timeout_us,
+            now_us,
+            now_us + cost.latency_us,
+            now_us + cost.timeout_us,
             cost.result_bytes_max,
             cost.repeatable,
-            resource_hold,
-            price_hold,
-            artifact.id if artifact.standing else artifact.owner,
-            scrip,
-            frame_hold,
+            held.resources,
+            held.price,
+            held.payee,
+            held.price_scrip,
+            held.frames,
             self.frames.parked(),
         )
         tx.note(request)
         tx.requests.append(request)
-        return Waiting(id)
+        return Waiting(request_id)
+
+    def tick(self, id: str) -> None:
+        """Have a genesis artifact do what it has to do now. It acts for nobody, and nobody pays."""
+        tx, context, native = self._tx, self.context, self._natives[id]
+        assert native.tick is not None, id
+        tx.note(Scheduled(id, 0))
+        context.caller = context.payer = context.artifact = id
+        effect = native.tick(context)
+        if effect is None:
+            return
+        if not isinstance(effect, Effect):
+            raise _no_answer(effect, id, TICK, "an Effect or None")
+        assert native.ticked is not None, id
+        tx.payer = id
+        self._ask(id, id, TICK, effect, self.cost(id, TICK), Held())
 
     def _taking(self, amounts: dict[str, int], action: Invoke, price: Price) -> Price:
         """The price of an effect whose handler says what it takes.
@@ -293,7 +340,12 @@ class Invocations:
         tx, context = self._tx, self.context
         mark = tx.mark()
         answer: Answer
-        if result.code is not None:
+        native = self._natives.get(effect.artifact)
+        if native is not None and native.ticked is not None and effect.method == TICK:
+            context.caller = context.payer = context.artifact = effect.artifact
+            told = native.ticked(context, tx.value(effect.payload), result)
+            answer = _checked(told, effect.artifact, effect.method)
+        elif result.code is not None:
             answer = Failed(result.code, result.detail)
         else:
             artifact = tx.state.artifacts.by_id[effect.artifact]

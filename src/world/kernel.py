@@ -224,15 +224,20 @@ class World:
         return answer
 
     def advance(self, now_us: int) -> None:
-        """Let time pass: wake sleepers that are due, expire holds. Not logged where nothing is due."""
-        _, sleepers, holds = self.state.agenda.due(now_us, self.state.ledger.holds)
-        if not sleepers and not holds:
+        """Let time pass: wake sleepers, expire holds, run genesis artifacts that are due.
+
+        Not logged where nothing is due.
+        """
+        _, sleepers, holds, natives = self.state.agenda.due(now_us, self.state.ledger.holds)
+        if not sleepers and not holds and not natives:
             return
         self._start("", now_us)
         for principal in sleepers:
             self._tx.note(Woke(principal))
         for hold in holds:
             self._tx.note(ScripReleased(hold, "expired"))
+        for id in natives:
+            self._actions.tick(id)
         self._record(_ADVANCE, None, None)
 
     def next_due_us(self) -> int | None:

@@ -52,6 +52,11 @@ class Ledger:
         self.balances[fact.principal] += fact.amount
         self.supply += fact.amount
 
+    def unissued(self, fact: ScripIssued, before: None) -> None:
+        """Undo."""
+        self.balances[fact.principal] -= fact.amount
+        self.supply -= fact.amount
+
     def held_(self, fact: ScripHeld) -> None:
         """Apply: the amount stays in the balance but can no longer be spent."""
         assert 0 <= fact.amount <= self.available(fact.principal), fact

@@ -13,18 +13,28 @@ import msgspec
 
 from .actions import Contract, Tool
 from .answers import Code, Done, EffectResult, Failed, Refused
-from .artifact import ID_GRAMMAR, Artifact, is_id
+from .artifact import ID_GRAMMAR, Artifact, bound, is_id
 from .config import QUOTA_MAX, STORED_BYTES, Cost, WorldConfig
+from .door import keep, normal, value_of
 from .facts import (
     Allocated,
     ArtifactWritten,
+    Encumbered,
     Fact,
     InterfaceDiscovered,
+    Noted,
     OwnershipTransferred,
     QuotaTransferred,
+    Scheduled,
+    ScripHeld,
+    ScripIssued,
+    ScripPosted,
+    ScripReleased,
     ScripTransferred,
 )
+from .ledger import SCRIP_MAX
 from .ports import EventLog
+from .records import ENCODER, VALUES
 from .state import State
 
 
@@ -44,9 +54,16 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 Handler = Callable[["Context", dict[str, Any]], "Done | Failed | Refused | Effect"]
-"""(context, arguments) → the answer, or the effect; only a method with an effect may refuse."""
+"""(context, arguments) → the answer, or the effect; only a method with an effect may refuse.
+
+Where such a method answers at once, its configured cost is charged and nothing is asked for.
+"""
 SettledHandler = Callable[["Context", Any, EffectResult], Done | Failed]
 """(context, payload of the request, result) → the answer; called for results without an error."""
+TickHandler = Callable[["Context"], "Effect | None"]
+"""(context) → the effect that it asks for, if any; called when the artifact is due."""
+TICK = "tick"
+"""The method that an effect of a ``TickHandler`` is asked for and configured under."""
 
 
 class Method(msgspec.Struct, frozen=True):
@@ -69,7 +86,10 @@ class Native(msgspec.Struct, frozen=True):
     Attributes:
         methods: by name.
         discovered: makes a method of each tool that the artifact's interface gains later.
-        capabilities: ``interface`` (may set its own interface).
+        capabilities: ``interface`` (may set its own interface), ``encumber`` (may bind artifacts),
+            ``issue`` (may make scrip), ``collect`` (may move scrip of who agreed to it before).
+        tick: called when the artifact is due (``Context.schedule``), by itself, for nobody.
+        ticked: takes every result of its effect, also one with an error.
     """
 
     id: str
@@ -77,6 +97,8 @@ class Native(msgspec.Struct, frozen=True):
     methods: Mapping[str, Method]
     discovered: Callable[[Tool], Method] | None = None
     capabilities: frozenset[str] = frozenset()
+    tick: TickHandler | None = None
+    ticked: SettledHandler | None = None
 
 
 class Context:
@@ -113,6 +135,28 @@ class Context:
         self.payer = ""
         self.artifact = ""
 
+    def noted(self, key: str) -> Any:
+        """What the handler's artifact noted under a key, as a new value; None for nothing."""
+        kept = self.state.notes.get(self.artifact, key)
+        return _copy(kept) if isinstance(kept, dict | list) else value_of(kept, self.log)
+
+    def notes(self, prefix: str, after: str = "", limit: int | None = None) -> list[str]:
+        """Keys of its notes that begin with ``prefix``, in order, behind ``after``: one page."""
+        most = self.config.limits.page_max if limit is None else limit
+        return self.state.notes.page(self.artifact, prefix, after, most)
+
+    def put(self, key: str, value: Any) -> None:
+        """Note any JSON value under a key; None removes it."""
+        kept, blob = keep(_copy(normal(value)), self.config.limits.inline_bytes_max)
+        if blob is not None:
+            self.log.put_blob(kept.digest, blob)
+        self._note(Noted(self.artifact, key, kept))
+
+    def schedule(self, due_us: int) -> None:
+        """Have its ``tick`` called at ``due_us``, instead of when it was to be; 0 is never."""
+        assert due_us == 0 or due_us > self.state.now_us, due_us
+        self._note(Scheduled(self.artifact, due_us))
+
     def principal(self, id: str) -> Failed | None:
         """None when ``id`` is a principal, else the failure that says it is not."""
         artifact = self.state.artifacts.by_id.get(id)
@@ -138,6 +182,53 @@ class Context:
         self._note(ScripTransferred(self.caller, payee, amount))
         return None
 
+    def hold(self, amount: int, expires_us: int = 0) -> int | Failed:
+        """Set scrip of the caller aside; the hold's id, or the failure where it cannot be."""
+        if amount <= 0:
+            return Failed(Code.AMOUNT_INVALID, f"an amount is an integer from 1, not {amount}")
+        available = self.state.ledger.available(self.caller)
+        if amount > available:
+            detail = f"{self.caller} can spend {available} scrip, not {amount}: earn more first"
+            return Failed(Code.SCRIP_INSUFFICIENT, detail)
+        hold = self.state.next_hold
+        self._note(ScripHeld(hold, self.caller, amount, expires_us))
+        return hold
+
+    def pay(self, hold: int, payee: str, amount: int) -> None:
+        """Pay ``amount`` of a hold that is open; the rest goes back."""
+        self._note(ScripPosted(hold, payee, amount))
+
+    def release(self, hold: int) -> None:
+        """Give a hold back, if it is still open."""
+        if hold in self.state.ledger.holds:
+            self._note(ScripReleased(hold, "void"))
+
+    def collect(self, debtor: str, payee: str, amount: int) -> int:
+        """Move at most ``amount`` of what a debtor can spend; what was moved."""
+        self._able("collect")
+        moved = min(amount, self.state.ledger.available(debtor))
+        if moved > 0:
+            self._note(ScripTransferred(debtor, payee, moved))
+        return max(moved, 0)
+
+    def issue(self, principal: str, amount: int) -> int:
+        """Make new scrip, as far as a world may hold it; how much."""
+        self._able("issue")
+        issued = max(0, min(amount, SCRIP_MAX - self.state.ledger.supply))
+        if issued:
+            self._note(ScripIssued(principal, issued))
+        return issued
+
+    def encumber(self, id: str) -> None:
+        """Bind an artifact: nobody but the handler's artifact changes it, until ``free``."""
+        self._able("encumber")
+        self._note(Encumbered(id, self.artifact))
+
+    def free(self, id: str) -> None:
+        """Unbind an artifact."""
+        self._able("encumber")
+        self._note(Encumbered(id, ""))
+
     def transfer_quota(self, taker: str, resource: str, amount: int) -> Failed | None:
         """Move a right to use from the caller: at most what remains, holds counted as used."""
         resources = self.state.resources
@@ -160,10 +251,63 @@ class Context:
         return None
 
     def spawn(self, id: str, owner: str, description: str) -> Failed | None:
-        """Make a principal without scrip or quotas; the failure where it cannot be.
+        """Make a principal without scrip or quotas; the failure where it cannot be."""
+        return self._made(id, owner, "principal", description, "", Contract())
 
-        The payer's quota holds the bytes of the description.
-        """
+    def make(
+        self,
+        id: str,
+        owner: str,
+        type: str,
+        description: str,
+        content: str,
+        contract: Contract | None = None,
+    ) -> Failed | None:
+        """Make an artifact that is no principal; the failure where it cannot be."""
+        assert type != "principal", id
+        return self._made(id, owner, type, description, content, contract or Contract())
+
+    def _made(
+        self, id: str, owner: str, type: str, description: str, content: str, contract: Contract
+    ) -> Failed | None:
+        """Make an artifact; the payer's quota holds its bytes."""
+        limits = self.config.limits
+        failed = self._unfit(id, description)
+        if failed is not None:
+            return failed
+        size = len(description.encode()) + len(content.encode())
+        if size > limits.content_bytes_max:
+            detail = f"content has at most {limits.content_bytes_max} bytes"
+            return Failed(Code.CONTENT_TOO_LARGE, detail)
+        left = self.state.resources.remaining(self.payer, STORED_BYTES, self.state.now_us)
+        if size > left:
+            detail = f"it takes {size} stored_bytes and {self.payer} has {max(left, 0)}: delete something first"
+            return Failed(Code.QUOTA_EXCEEDED, detail)
+        if size:
+            self._note(Allocated(self.payer, STORED_BYTES, size))
+        kept, blob = keep(content, limits.inline_bytes_max)
+        if blob is not None:
+            self.log.put_blob(kept.digest, blob)
+        standing = type == "principal"
+        self._note(
+            ArtifactWritten(
+                id,
+                owner,
+                type,
+                description,
+                kept,
+                contract,
+                (),
+                standing,
+                False,
+                self.payer,
+                size,
+            )
+        )
+        return None
+
+    def _unfit(self, id: str, description: str) -> Failed | None:
+        """Why an artifact of this id and description cannot be made, or None."""
         artifacts, limits = self.state.artifacts, self.config.limits
         if id in artifacts.by_id:
             return Failed(Code.ID_TAKEN, f"there is an artifact {id!r} already: take another id")
@@ -176,32 +320,12 @@ class Context:
         if len(description) > limits.description_chars_max:
             detail = f"a description has at most {limits.description_chars_max} characters"
             return Failed(Code.DEFINITION_INVALID, detail)
-        size = len(description.encode())
-        left = self.state.resources.remaining(self.payer, STORED_BYTES, self.state.now_us)
-        if size > left:
-            detail = f"it takes {size} stored_bytes and {self.payer} has {max(left, 0)}: delete something first"
-            return Failed(Code.QUOTA_EXCEEDED, detail)
-        if size:
-            self._note(Allocated(self.payer, STORED_BYTES, size))
-        self._note(
-            ArtifactWritten(
-                id,
-                owner,
-                "principal",
-                description,
-                "",
-                Contract(),
-                (),
-                True,
-                False,
-                self.payer,
-                size,
-            )
-        )
         return None
 
     def transfer_ownership(self, artifact: Artifact, owner: str) -> Failed | None:
         """Give an artifact, and the bytes that it stores, to another principal."""
+        if artifact.encumbered_by not in ("", self.artifact):
+            return Failed(Code.ENCUMBERED, bound(artifact))
         resources = self.state.resources
         size = artifact.stored_bytes
         if owner != artifact.stored_for:
@@ -217,5 +341,13 @@ class Context:
 
     def discover(self, interface: tuple[Tool, ...]) -> None:
         """Set the interface of the handler's own artifact."""
-        assert "interface" in self.natives[self.artifact].capabilities, self.artifact
+        self._able("interface")
         self._note(InterfaceDiscovered(self.artifact, interface))
+
+    def _able(self, capability: str) -> None:
+        assert capability in self.natives[self.artifact].capabilities, (self.artifact, capability)
+
+
+def _copy(value: Any) -> Any:
+    """A value that shares nothing with the first."""
+    return VALUES.decode(ENCODER.encode(value))

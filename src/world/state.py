@@ -21,9 +21,11 @@ from .facts import (
     ContentReplaced,
     EffectRequested,
     EffectSettled,
+    Encumbered,
     InterfaceDiscovered,
     KeyRemembered,
     LimitSet,
+    Noted,
     Overran,
     OwnershipTransferred,
     Paused,
@@ -32,6 +34,7 @@ from .facts import (
     ResourcePosted,
     ResourceUsed,
     Resumed,
+    Scheduled,
     ScripHeld,
     ScripIssued,
     ScripPosted,
@@ -43,6 +46,7 @@ from .facts import (
     Woke,
 )
 from .ledger import Ledger
+from .notes import Notes
 from .records import effect_key
 from .resources import Resources
 
@@ -72,6 +76,7 @@ class State:
         "keys_max",
         "ledger",
         "next_hold",
+        "notes",
         "now_us",
         "resources",
         "seq",
@@ -86,6 +91,7 @@ class State:
         self.ledger = Ledger()
         self.resources = Resources(config.resources)
         self.artifacts = Artifacts()
+        self.notes = Notes()
         self.agenda = Agenda()
         self.effects: dict[str, EffectRequested] = {}
         self.effect_keys: dict[str, str] = {}
@@ -125,9 +131,13 @@ class State:
             Paused: agenda.paused_,
             Resumed: agenda.resumed,
             Signalled: agenda.signalled,
+            Noted: self.notes.noted,
+            Encumbered: artifacts.encumbered,
+            Scheduled: agenda.scheduled_,
         }
         self.undoers: dict[type, Callable[[Any, Any], None]] = {
             ScripTransferred: ledger.untransferred,
+            ScripIssued: ledger.unissued,
             ScripHeld: self._scrip_unheld,
             ScripPosted: ledger.unposted,
             ScripReleased: ledger.unreleased,
@@ -138,6 +148,9 @@ class State:
             ArtifactDeleted: artifacts.undeleted,
             OwnershipTransferred: artifacts.put_back,
             InterfaceDiscovered: artifacts.put_back,
+            Noted: self.notes.unnoted,
+            Encumbered: artifacts.put_back,
+            Scheduled: agenda.unscheduled,
         }
 
     def close(self, digest: bytes) -> None:
@@ -160,6 +173,7 @@ class State:
             (self.artifacts.by_id, sorted(self.artifacts.gone)),
             (agenda.due_us, agenda.steps, agenda.sleeping, agenda.waiting, agenda.stopped),
             (sorted(agenda.paused), agenda.signals, self.effects, self.keys),
+            (self.notes.by_artifact, agenda.scheduled),
         )
         return msgspec.msgpack.Encoder(enc_hook=repr, order="sorted").encode(parts)
 

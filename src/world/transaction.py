@@ -38,7 +38,7 @@ class Transaction:
             ``compute_max`` bounds it, not the quota.
         price_max: the most scrip that the action at the root may cost; None for any.
         key: the idempotency key of the action. origin: the effect that its principal waits for.
-        outcomes: of the code runner. requests: effects asked for.
+        outcomes: of the code runner. requests: effects asked for. frames: of code, how many began.
     """
 
     __slots__ = (
@@ -48,6 +48,7 @@ class Transaction:
         "compute_capped",
         "compute_left",
         "facts",
+        "frames",
         "inline_bytes_max",
         "key",
         "log",
@@ -78,6 +79,7 @@ class Transaction:
         self.outcomes.clear()
         self.requests.clear()
         self.payer = payer
+        self.frames = 0
         self.compute_left = 0
         self.compute_capped = False
         self.price_max: int | None = None
@@ -104,6 +106,11 @@ class Transaction:
     def next_hold(self) -> int:
         """The id of the next hold."""
         return self.state.next_hold
+
+    def next_frame(self) -> str:
+        """The id of the next frame of code, ``seq.n``; one that is undone keeps its own."""
+        self.frames += 1
+        return f"{self.state.seq}.{self.frames - 1}"
 
     def keep(self, value: Any) -> Any:
         """The form of a value in a record: large content by its hash."""

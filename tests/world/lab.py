@@ -402,7 +402,7 @@ class Lab:
     def parts(self) -> dict[str, Any]:
         """The snapshot by name, without the time and the hash of the last record."""
         (_, seq, _, next_hold), *rest = msgspec.msgpack.decode(self.state.snapshot())
-        names = ("scrip", "renewable", "stocks", "holds", "artifacts", "loops", "others")
+        names = ("scrip", "renewable", "stocks", "holds", "artifacts", "loops", "others", "notes")
         parts = dict(zip(names, rest, strict=True)) | {"seq": seq, "next_hold": next_hold}
         paused, signals, effects, keys = parts.pop("others")
         return parts | {"paused": paused, "signals": signals, "effects": effects, "keys": keys}
