@@ -5,6 +5,7 @@ mistake with the kernel.
 """
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from types import NoneType
 from typing import Any
 
@@ -28,18 +29,21 @@ INPUTS: dict[int, tuple[str, Fields]] = {
 }  # fmt: skip
 # Name, fields, and the inputs whose records may hold the fact.
 ACTS = (ENVELOPE, SETTLE)
+ALSO_BY_ITSELF = (*ACTS, ADVANCE)  # genesis artifacts act by themselves when they are due
 FACTS: dict[int, tuple[str, Fields, tuple[int, ...]]] = {
     1: ("Charged", {"principal": ID, "amount": INT}, (ENVELOPE, MALFORMED)),
-    2: ("ScripTransferred", {"payer": ID, "payee": ID, "amount": INT}, ACTS),
+    2: ("ScripTransferred", {"payer": ID, "payee": ID, "amount": INT},
+        ALSO_BY_ITSELF),
     3: ("ResourceUsed", {"principal": ID, "resource": TEXT, "amount": INT}, ACTS),
-    4: ("ScripIssued", {"principal": ID, "amount": INT}, (BEGIN,)),
+    4: ("ScripIssued", {"principal": ID, "amount": INT}, (BEGIN, SETTLE, ADVANCE)),
     5: ("ScripHeld", {"hold": INT, "principal": ID, "amount": INT, "expires_us": INT}, ACTS),
     6: ("ScripPosted", {"hold": INT, "payee": ID, "amount": INT}, ACTS),
-    7: ("ScripReleased", {"hold": INT, "reason": TEXT}, (*ACTS, ADVANCE)),
+    7: ("ScripReleased", {"hold": INT, "reason": TEXT}, ALSO_BY_ITSELF),
     8: ("ResourceHeld", {"hold": INT, "principal": ID, "amounts": MAP}, ACTS),
     9: ("ResourcePosted", {"hold": INT, "used": MAP}, (SETTLE,)),
     10: ("Overran", {"principal": ID, "resource": TEXT, "amount": INT}, (SETTLE,)),
-    11: ("Allocated", {"principal": ID, "resource": TEXT, "delta": INT}, (BEGIN, *ACTS)),
+    11: ("Allocated", {"principal": ID, "resource": TEXT, "delta": INT},
+         (BEGIN, *ALSO_BY_ITSELF)),
     12: ("LimitSet", {"principal": ID, "resource": TEXT, "limit": INT}, (BEGIN, OPERATE)),
     13: ("QuotaTransferred", {"giver": ID, "taker": ID, "resource": TEXT, "amount": INT}, ACTS),
     14: ("ArtifactWritten", {"id": ID, "owner": ID, "type": TEXT, "description": TEXT,
@@ -47,14 +51,14 @@ FACTS: dict[int, tuple[str, Fields, tuple[int, ...]]] = {
                              "loop": FLAG, "stored_for": ID, "stored_bytes": INT}, (BEGIN, *ACTS)),
     15: ("ContentReplaced", {"id": ID, "content": ANY, "stored_for": ID, "stored_bytes": INT}, ACTS),
     16: ("ArtifactDeleted", {"id": ID}, ACTS),
-    17: ("OwnershipTransferred", {"id": ID, "owner": ID}, ACTS),
+    17: ("OwnershipTransferred", {"id": ID, "owner": ID}, ALSO_BY_ITSELF),
     18: ("InterfaceDiscovered", {"id": ID, "interface": LIST}, ACTS),
     19: ("EffectRequested", {"id": TEXT, "origin": TEXT, "principal": ID, "key": KEY, "artifact": ID,
                              "method": TEXT, "caller": ID, "performer": TEXT, "payload": ANY,
                              "requested_us": INT, "due_us": INT, "deadline_us": INT,
                              "result_bytes_max": INT, "repeatable": FLAG, "resource_hold": INT,
                              "price_hold": INT, "payee": ID, "price_scrip": INT, "frame_hold": INT,
-                             "frames": LIST}, ACTS),
+                             "frames": LIST}, ALSO_BY_ITSELF),
     20: ("EffectSettled", {"id": TEXT}, (SETTLE,)),
     21: ("KeyRemembered", {"principal": ID, "key": TEXT, "fingerprint": BYTES, "answer": LIST}, ACTS),
     22: ("Slept", {"principal": ID, "until_us": INT, "watch": LIST}, (ENVELOPE,)),
@@ -63,6 +67,9 @@ FACTS: dict[int, tuple[str, Fields, tuple[int, ...]]] = {
     25: ("Paused", {"principal": ID}, (OPERATE,)),
     26: ("Resumed", {"principal": ID}, (OPERATE,)),
     27: ("Signalled", {"principal": ID, "signal": TEXT}, (OPERATE,)),
+    28: ("Noted", {"artifact": ID, "key": TEXT, "value": ANY}, ALSO_BY_ITSELF),
+    29: ("Encumbered", {"id": ID, "by": TEXT}, ALSO_BY_ITSELF),
+    30: ("Scheduled", {"artifact": ID, "due_us": INT}, ALSO_BY_ITSELF),
 }  # fmt: skip
 PRICE_HOLD_OF_FRAME = 5
 
@@ -90,7 +97,8 @@ def named(kind: str, table: dict[int, Any], value: Any) -> tuple[int, list[Any]]
 class Books:
     """The state that facts decide, as far as it can be wrong."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], in_full: Callable[[Any], Any]) -> None:
+        self.in_full = in_full
         resources = config["resources"]
         self.kinds = {name: resource["kind"] for name, resource in resources.items()}
         self.windows_us = {name: r.get("window_us", 0) for name, r in resources.items()}
@@ -108,6 +116,8 @@ class Books:
         self.stored: Counter[str] = Counter()
         self.effects: dict[str, dict[str, Any]] = {}
         self.requested = 0
+        self.debtors: dict[tuple[str, str], str] = {}  # by note
+        self.debts: Counter[str] = Counter()
         self.apply = {
             tag: (getattr(self, name.lower(), None), name, inputs)
             for tag, (name, _, inputs) in FACTS.items()
@@ -126,6 +136,7 @@ class Books:
             self.effect_id = fields[0]
             need(self.effect_id in self.effects, f"effect {self.effect_id} was not asked for")
             self.actor = self.effects[self.effect_id]["principal"]
+        self.by_itself = tag == ADVANCE or (tag == SETTLE and self.is_genesis(self.actor))
 
     def fact(self, value: Any) -> int:
         tag, fields = named("fact", FACTS, value)
@@ -155,6 +166,15 @@ class Books:
         need(id == self.actor, f"{id} pays, and {self.actor} acts")
         self.principal(id)
 
+    def paying(self, id: str) -> None:
+        """Whose scrip moves: who acts, code by its own doing, or who agreed to it before."""
+        self.principal(id)
+        agreed = self.by_itself or self.debts[id] or self.artifacts[id]["type"] == "code"
+        need(id == self.actor or bool(agreed), f"{id} pays, and {self.actor} acts")
+
+    def is_genesis(self, id: Any) -> bool:
+        return id in self.artifacts and self.artifacts[id]["type"] == "genesis"
+
     def move(self, id: str, amount: int) -> None:
         self.principal(id)
         self.balances[id] += amount
@@ -170,18 +190,19 @@ class Books:
         self.last_hold = hold
 
     def scriptransferred(self, payer: str, payee: str, amount: int) -> None:
-        self.acting(payer)
+        self.paying(payer)
         self.natural(amount)
         self.move(payer, -amount)
         self.move(payee, amount)
 
     def scripissued(self, principal: str, amount: int) -> None:
         self.natural(amount)
+        need(self.tag == BEGIN or self.by_itself, f"{self.actor} makes scrip")
         self.supply += amount
         self.move(principal, amount)
 
     def scripheld(self, hold: int, principal: str, amount: int, expires_us: int) -> None:
-        self.acting(principal)
+        self.paying(principal)
         self.natural(amount)
         self.new_hold(hold)
         self.scrip_holds[hold] = principal, amount
@@ -205,8 +226,8 @@ class Books:
 
     def scripreleased(self, hold: int, reason: str) -> None:
         self.end_scrip_hold(hold)
-        expected = "expired" if self.tag == ADVANCE else "void"
-        need(reason == expected, f"hold {hold} ended as {reason!r}, not {expected!r}")
+        expired = self.tag == ADVANCE and reason == "expired"
+        need(expired or reason == "void", f"hold {hold} ended as {reason!r}, not 'void'")
 
     # Resources.
 
@@ -332,9 +353,10 @@ class Books:
         need(id not in self.gone, f"the id {id} was deleted and is used again")
         fixed = {"owner": owner, "standing": standing, "loop": loop}
         if id not in self.artifacts:
-            self.artifacts[id] = {**fixed, "for": stored_for, "bytes": 0}
+            self.artifacts[id] = {**fixed, "for": stored_for, "bytes": 0, "by": ""}
             if standing:
                 self.balances[id] = 0
+        self.unbound(id)
         before = self.store(id, stored_for, size)
         for name, value in fixed.items():
             need(before[name] == value, f"a write changes the {name} of {id}")
@@ -342,11 +364,11 @@ class Books:
         self.principal(owner)
 
     def contentreplaced(self, id: str, content: Any, stored_for: str, size: int) -> None:
-        self.known(id)
+        self.unbound(id)
         self.store(id, stored_for, size)
 
     def artifactdeleted(self, id: str) -> None:
-        artifact = self.known(id)
+        artifact = self.unbound(id)
         stays = artifact["standing"] or artifact["type"] == "genesis"
         need(not stays, f"{id} is a principal or a genesis artifact and is deleted")
         self.store(id, artifact["for"], 0)
@@ -357,6 +379,31 @@ class Books:
         artifact = self.known(id)
         self.store(id, owner, artifact["bytes"])["owner"] = owner
 
+    def unbound(self, id: str) -> dict[str, Any]:
+        artifact = self.known(id)
+        need(not artifact["by"], f"{id} is changed, and {artifact['by']} has bound it")
+        return artifact
+
+    def encumbered(self, id: str, by: str) -> None:
+        artifact = self.known(id)
+        need(bool(by) != bool(artifact["by"]), f"{id} is bound by {artifact['by']!r}, then by {by!r}")
+        need(not by or self.is_genesis(by), f"{by} is no genesis artifact and binds {id}")
+        artifact["by"] = by
+
+    def noted(self, artifact: str, key: str, value: Any) -> None:
+        need(self.is_genesis(artifact), f"{artifact} is no genesis artifact and notes something")
+        self.debts[self.debtors.pop((artifact, key), "")] -= 1
+        value = self.in_full(value)
+        if isinstance(value, dict):
+            self.open.discard(value.get("hold", 0))
+            if "debtor" in value:
+                self.debtors[artifact, key] = value["debtor"]
+        self.debts[self.debtors.get((artifact, key), "")] += 1
+
+    def scheduled(self, artifact: str, due_us: int) -> None:
+        need(self.is_genesis(artifact), f"{artifact} is no genesis artifact and schedules itself")
+        need(due_us == 0 or due_us > self.now_us, f"{artifact} is due at {due_us} us, which is over")
+
     def interfacediscovered(self, id: str, interface: list[Any]) -> None:
         self.known(id)
 
@@ -366,8 +413,11 @@ class Books:
         effect = dict(zip(list(FACTS[19][1])[1:], fields, strict=True))
         expected = f"{self.seq}.{self.asked}"
         need(id == expected, f"effect {id} should be {expected}")
-        self.acting(effect["principal"])
-        self.principal(effect["payee"])
+        if effect["method"] == "tick" and self.is_genesis(effect["principal"]):
+            need(effect["principal"] == effect["artifact"], f"effect {id} is another's tick")
+        else:
+            self.acting(effect["principal"])
+            self.principal(effect["payee"])
         self.known(effect["artifact"])
         need(effect["requested_us"] == self.now_us, f"effect {id} is asked for at another time")
         need(effect["due_us"] >= self.now_us, f"effect {id} is due before it is asked for")

@@ -89,12 +89,20 @@ CODES: Mapping[Code, tuple[str, str]] = {
         "a quota does not suffice",
         "wait for retry_after_us; without it, free some or get quota from another principal",
     ),
+    Code.ENCUMBERED: (
+        "a genesis artifact binds it: it is for sale, say, or secures a loan",
+        "end what binds it first: the detail names where",
+    ),
     Code.EDIT_MISMATCH: (
         "the text to replace does not occur exactly once",
         "read the artifact and give a longer piece of it",
     ),
     Code.NOT_DELETABLE: ("principals and genesis artifacts stay", "leave it"),
     Code.AMOUNT_INVALID: ("the amount is not an integer from 1", "send a positive integer"),
+    Code.NOT_OPEN: (
+        "what it asks for is over, has not begun, or is taken",
+        "ask for its state with check, then choose again",
+    ),
     Code.CODE_RAISED: (
         "the artifact's code ended with an error of its own",
         "follow the detail, or tell its owner",

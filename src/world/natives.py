@@ -19,6 +19,7 @@ from .door import keep, normal, value_of
 from .facts import (
     Allocated,
     ArtifactWritten,
+    ContentReplaced,
     Encumbered,
     Fact,
     InterfaceDiscovered,
@@ -28,7 +29,6 @@ from .facts import (
     Scheduled,
     ScripHeld,
     ScripIssued,
-    ScripPosted,
     ScripReleased,
     ScripTransferred,
 )
@@ -196,7 +196,18 @@ class Context:
 
     def pay(self, hold: int, payee: str, amount: int) -> None:
         """Pay ``amount`` of a hold that is open; the rest goes back."""
-        self._note(ScripPosted(hold, payee, amount))
+        self.split(hold, {payee: amount})
+
+    def split(self, hold: int, shares: Mapping[str, int]) -> None:
+        """Pay several of one hold that is open; the rest goes back.
+
+        Each payment is a transfer of its own, so that a record tells who paid, whenever it was held.
+        """
+        held = self.state.ledger.holds[hold]
+        assert sum(shares.values()) <= held.amount, held
+        self._note(ScripReleased(hold, "void"))
+        for payee, amount in shares.items():
+            self._note(ScripTransferred(held.principal, payee, amount))
 
     def release(self, hold: int) -> None:
         """Give a hold back, if it is still open."""
@@ -250,9 +261,23 @@ class Context:
         self._note(QuotaTransferred(self.caller, taker, resource, amount))
         return None
 
-    def spawn(self, id: str, owner: str, description: str) -> Failed | None:
-        """Make a principal without scrip or quotas; the failure where it cannot be."""
-        return self._made(id, owner, "principal", description, "", Contract())
+    def text(self, artifact: Artifact) -> str:
+        """The content of an artifact; whether the caller may read it is the handler's to ask."""
+        return str(value_of(artifact.content, self.log))
+
+    def spawn(
+        self, id: str, owner: str, description: str, content: str = "", *, loop: bool = False
+    ) -> Failed | None:
+        """Make a principal without scrip or quotas; with a loop it is an agent.
+
+        Returns:
+            The failure where it cannot be.
+        """
+        if loop and len(self.state.agenda.due_us) >= self.config.limits.agents_max:
+            most = self.config.limits.agents_max
+            detail = f"there are {most} agents, and a world holds no more: buy one that there is"
+            return Failed(Code.QUOTA_EXCEEDED, detail)
+        return self._made(id, owner, "principal", description, content, Contract(), loop)
 
     def make(
         self,
@@ -267,8 +292,34 @@ class Context:
         assert type != "principal", id
         return self._made(id, owner, type, description, content, contract or Contract())
 
+    def rewrite(self, artifact: Artifact, content: str) -> Failed | None:
+        """Replace an artifact's content; the payer's quota holds its bytes from now on."""
+        if artifact.encumbered_by not in ("", self.artifact):
+            return Failed(Code.ENCUMBERED, bound(artifact))
+        size = len(artifact.description.encode()) + len(content.encode())
+        before = artifact.stored_bytes
+        failed = self._unstorable(size, before if artifact.stored_for == self.payer else 0)
+        if failed is not None:
+            return failed
+        if before:
+            self._note(Allocated(artifact.stored_for, STORED_BYTES, -before))
+        if size:
+            self._note(Allocated(self.payer, STORED_BYTES, size))
+        kept, blob = keep(content, self.config.limits.inline_bytes_max)
+        if blob is not None:
+            self.log.put_blob(kept.digest, blob)
+        self._note(ContentReplaced(artifact.id, kept, self.payer, size))
+        return None
+
     def _made(
-        self, id: str, owner: str, type: str, description: str, content: str, contract: Contract
+        self,
+        id: str,
+        owner: str,
+        type: str,
+        description: str,
+        content: str,
+        contract: Contract,
+        loop: bool = False,
     ) -> Failed | None:
         """Make an artifact; the payer's quota holds its bytes."""
         limits = self.config.limits
@@ -276,13 +327,9 @@ class Context:
         if failed is not None:
             return failed
         size = len(description.encode()) + len(content.encode())
-        if size > limits.content_bytes_max:
-            detail = f"content has at most {limits.content_bytes_max} bytes"
-            return Failed(Code.CONTENT_TOO_LARGE, detail)
-        left = self.state.resources.remaining(self.payer, STORED_BYTES, self.state.now_us)
-        if size > left:
-            detail = f"it takes {size} stored_bytes and {self.payer} has {max(left, 0)}: delete something first"
-            return Failed(Code.QUOTA_EXCEEDED, detail)
+        failed = self._unstorable(size)
+        if failed is not None:
+            return failed
         if size:
             self._note(Allocated(self.payer, STORED_BYTES, size))
         kept, blob = keep(content, limits.inline_bytes_max)
@@ -299,12 +346,23 @@ class Context:
                 contract,
                 (),
                 standing,
-                False,
+                loop,
                 self.payer,
                 size,
             )
         )
         return None
+
+    def _unstorable(self, size: int, freed: int = 0) -> Failed | None:
+        """Why the payer cannot store so many bytes in the place of those freed, or None."""
+        most = self.config.limits.content_bytes_max
+        if size > most:
+            return Failed(Code.CONTENT_TOO_LARGE, f"content has at most {most} bytes")
+        left = self.state.resources.remaining(self.payer, STORED_BYTES, self.state.now_us) + freed
+        if size <= left:
+            return None
+        detail = f"it takes {size} stored_bytes and {self.payer} has {max(left, 0)}: delete something first"
+        return Failed(Code.QUOTA_EXCEEDED, detail)
 
     def _unfit(self, id: str, description: str) -> Failed | None:
         """Why an artifact of this id and description cannot be made, or None."""

@@ -508,6 +508,14 @@ def used_id(records: Records) -> int:
     return seq
 
 
+def added_before_write(records: Records) -> int:
+    """Bind an artifact just before it is replaced."""
+    replaced = first(records, REPLACED)
+    fact = fact_of(records[replaced], REPLACED)
+    records[replaced][5].insert(0, [29, fact[1], "genesis_bank"])
+    return replaced
+
+
 def other_blob(records: Records) -> int:
     seq = first(records, WRITTEN, lambda fact: fact[1] == "book")
     fact_of(records[seq], WRITTEN)[5] = msgspec.msgpack.Ext(1, digest_of(b"nothing"))
@@ -516,6 +524,20 @@ def other_blob(records: Records) -> int:
 
 FORGERIES = {
     "scrip from nothing": (added(TRANSFERRED, [ISSUED, "alice", 50]), "does not follow from"),
+    "scrip from an effect of an agent": (added(SETTLED, [ISSUED, "bob", 50]), "bob makes scrip"),
+    "a note of an agent": (added(TRANSFERRED, [28, "alice", "key", 1]), "is no genesis artifact"),
+    "a debt that nobody noted": (added(TRANSFERRED, [2, "bob", "alice", 1]), "bob pays, and alice"),
+    "an artifact bound by an agent": (
+        added(TRANSFERRED, [29, "charter", "alice"]),
+        "alice is no genesis artifact and binds charter",
+    ),
+    "an artifact freed that is free": (added(TRANSFERRED, [29, "charter", ""]), "charter is bound by ''"),
+    "a bound artifact that is written": (
+        lambda records: added_before_write(records),
+        "is changed, and genesis_bank has bound it",
+    ),
+    "a time for an agent": (added(TRANSFERRED, [30, "alice", 2**40]), "alice is no genesis artifact"),
+    "a time that is over": (added(TRANSFERRED, [30, "genesis_bank", 1]), "genesis_bank is due at 1 us, which is ov"),
     "scrip of another": (edited(TRANSFERRED, 1, "bob"), "bob pays, and alice acts"),
     "a negative amount": (edited(TRANSFERRED, 3, -5), "-5 is no amount"),
     "more than a balance": (edited(TRANSFERRED, 3, 101), "alice spends 1 scrip more than it has"),

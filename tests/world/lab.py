@@ -1,6 +1,6 @@
 """A small world for tests: natives, a scripted code runner, and what must hold after every test."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -297,11 +297,17 @@ def config(**changes: Any) -> WorldConfig:
 class Lab:
     """A world under test, at a time of its own."""
 
-    def __init__(self, configuration: WorldConfig | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        configuration: WorldConfig | None = None,
+        programs: Mapping[str, Program] | None = None,
+        more: Iterable[Native] = (),
+        **changes: Any,
+    ) -> None:
         self.config = configuration or config(**changes)
-        self.natives = natives()
+        self.natives = natives() | {native.id: native for native in more}
         self.log = MemoryEventLog()
-        self.runner = ScriptedRunner()
+        self.runner = ScriptedRunner(dict(programs or {}))
         self.now_us = 0
         self.world = World.begin(self.config, self.natives, self.log, self.runner, "test")
 

@@ -74,7 +74,7 @@ def test_holds_that_were_undone_leave_no_timer_behind(lab: Lab):
 
 
 def changed(before: bytes, after: bytes) -> set[str]:
-    names = ("stamp", "scrip", "usage", "stocks", "holds", "artifacts", "loops", "rest")
+    names = ("stamp", "scrip", "usage", "stocks", "holds", "artifacts", "loops", "rest", "notes")
     pairs = zip(names, msgspec.msgpack.decode(before), msgspec.msgpack.decode(after), strict=True)
     return {name for name, one, other in pairs if one != other}
 
@@ -890,3 +890,31 @@ def test_inline_content_of_any_size_is_found_again(new_lab):
         "answer",
     ]
     assert config().limits.inline_bytes_max == 1_024
+
+
+def test_every_invocation_has_a_chance_of_its_own_and_keeps_it_when_it_is_run_again(lab: Lab):
+    def twice(caller, args):
+        yield CallBack(Invoke("below", "go", {}))
+        yield CallBack(Invoke("below", "go", {}))
+        yield ASK
+
+    def below(caller, args):
+        return None
+        yield
+
+    lab.code("alice", "twice", twice)
+    lab.code("alice", "below", below)
+    go = Invoke("twice", "go", {"x": 1})
+    waiting = [lab.do("bob", go, compute_max=20), lab.do("bob", go, compute_max=20)]
+
+    seeds = [(call.artifact, call.seed) for call in lab.runner.calls]
+    assert len(set(seeds)) == len(seeds) == 6
+    seq = lab.state.seq
+    assert seeds[3:] == [
+        ("twice", f"7/twice/{seq}.0"),
+        ("below", f"7/below/{seq}.1"),
+        ("below", f"7/below/{seq}.2"),
+    ]
+    lab.restart()
+    lab.settle(waiting[1], 42)
+    assert lab.runner.calls[-1].seed == f"7/twice/{seq}.0"

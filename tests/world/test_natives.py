@@ -192,8 +192,8 @@ def test_a_handler_asks_what_a_method_costs(lab: Lab):
         ("lend", Done([object()]), "object is not JSON"),
         (
             "ask",
-            Done(1),
-            "oracle ask answered Done: its handler must answer an Effect, Failed or Refused",
+            "hello",
+            "oracle ask answered str: its handler must answer an Effect, Done, Failed or Refused",
         ),
     ],
 )

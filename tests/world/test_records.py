@@ -10,6 +10,8 @@ from scripworld.world.facts import (
     EffectSettled,
     Fact,
     OwnershipTransferred,
+    Encumbered,
+    Noted,
     QuotaTransferred,
     ScripPosted,
     ScripTransferred,
@@ -80,6 +82,8 @@ def test_no_two_kinds_share_a_tag(kinds):
         (OwnershipTransferred("motto", "bob"), ("motto", "bob")),
         (ScripPosted(5, "bob", 5), ("bob",)),
         (EffectSettled("5.0"), ()),
+        (Noted("bank", "key", 5), ("bank",)),
+        (Encumbered("motto", "bank"), ("motto",)),
     ],
 )
 def test_a_fact_touches_the_ids_that_it_names_as_its_own(fact, ids):

@@ -8,10 +8,14 @@ from scripworld.world.facts import (
     ArtifactDeleted,
     ArtifactWritten,
     ContentReplaced,
+    Encumbered,
     InterfaceDiscovered,
+    Noted,
     OwnershipTransferred,
     QuotaTransferred,
+    Scheduled,
     ScripHeld,
+    ScripIssued,
     ScripPosted,
     ScripReleased,
     ScripTransferred,
@@ -41,6 +45,10 @@ FACTS = {
     ArtifactDeleted: [ArtifactDeleted("motto"), NOTE, ArtifactDeleted("note")],
     OwnershipTransferred: [OwnershipTransferred("motto", "bob")],
     InterfaceDiscovered: [InterfaceDiscovered("oracle", (Tool("dance"),))],
+    ScripIssued: [ScripIssued("alice", 10), ScripIssued("dave", 1)],
+    Noted: [Noted("bank", "b", [1]), Noted("bank", "a", 2), Noted("bank", "b", None)],
+    Encumbered: [Encumbered("motto", "bank")],
+    Scheduled: [Scheduled("bank", 500), Scheduled("bank", 700), Scheduled("oracle", 3)],
 }
 
 
