@@ -27,6 +27,7 @@ from .answered import code_of, rows_of, text_of
 from .digest import digest_of, slug_of
 from .mind import Decision, Observation, Rules
 from .physicists import Collector, Experimenter, Forger, Greedy, Skeptic, Theorist
+from .script import Script
 from .toolsmiths import Spendthrift, Toolsmith, Trespasser
 
 STORE, LEDGER = "genesis_store", "genesis_ledger"
@@ -324,5 +325,6 @@ MINDS: dict[str, type[Rules]] = {
     "collector": Collector,
     "skeptic": Skeptic,
     "greedy": Greedy,
+    "script": Script,
 }
 """The minds that a scenario can name."""
