@@ -414,6 +414,18 @@ def test_an_unknown_mind_is_named_with_those_that_there_are(tmp_path: Path):
 # Own natives and performers, notebooks, the end of a run.
 
 
+def test_an_agent_may_have_the_name_of_another_mind_than_its_own(tmp_path: Path):
+    agent = {"id": "reader", "mind": "script", "scrip": 0, "quotas": {"compute": 9}}
+    agent["params"] = {"steps": [{"read": "genesis_handbook"}]}
+    run = scripworld.run(
+        Scenario.model_validate({"name": "namesake", "until_us": SECOND_US, "agents": [agent]}),
+        settings={"store": {"runs_dir": str(tmp_path)}},
+    )
+
+    actions = [r.input.action for r in run.records() if isinstance(r.input, Envelope)]
+    assert actions == [Read("genesis_handbook"), Stop("the script is over")]
+
+
 def test_own_minds_natives_and_performers_are_as_good_as_those_that_come_with_it(world: World):
     seen: list[Any] = []
 
