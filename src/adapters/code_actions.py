@@ -46,9 +46,12 @@ class Refusal(msgspec.Struct, frozen=True):
     committed: bool
 
 
-def read(id: Any) -> CallBack:
-    """Read the content of an artifact."""
-    return CallBack(Read(id))
+def read(id: Any, waits: Any = False, price_max_scrip: Any = None) -> CallBack:
+    """Read the content of an artifact.
+
+    ``waits`` says that it may take time (of a person who approves it), ``price_max_scrip`` what it may cost.
+    """
+    return _called("read", Read(id), waits, price_max_scrip)
 
 
 def write(
@@ -58,6 +61,7 @@ def write(
     type: Any = None,
     contract: Any = None,
     interface: Any = None,
+    waits: Any = False,
 ) -> CallBack:
     """Make an artifact or replace one; ``contract`` and ``interface`` are as JSON has them."""
     if not isinstance(content, str):
@@ -66,24 +70,28 @@ def write(
         contract = msgspec.convert(contract, _Contract).full()
     if interface is not None:
         interface = msgspec.convert(interface, tuple[Tool, ...])
-    return CallBack(Write(id, content, description, type, contract, interface))
+    return _called("write", Write(id, content, description, type, contract, interface), waits)
 
 
-def edit(id: Any, old: Any, new: Any) -> CallBack:
+def edit(id: Any, old: Any, new: Any, waits: Any = False) -> CallBack:
     """Replace one piece of text by another."""
-    return CallBack(Edit(id, old, new))
+    return _called("edit", Edit(id, old, new), waits)
 
 
-def delete(id: Any) -> CallBack:
+def delete(id: Any, waits: Any = False) -> CallBack:
     """Delete an artifact."""
-    return CallBack(Delete(id))
+    return _called("delete", Delete(id), waits)
 
 
-def invoke(id: Any, method: Any, args: Any = None, waits: Any = False) -> CallBack:
-    """Invoke a method; ``waits`` says that it may leave the world and take time."""
-    if type(waits) is not bool:
-        raise TypeError("invoke() wants waits to be True or False")
-    return CallBack(Invoke(id, method, {} if args is None else args), waits)
+def invoke(
+    id: Any, method: Any, args: Any = None, waits: Any = False, price_max_scrip: Any = None
+) -> CallBack:
+    """Invoke a method.
+
+    ``waits`` says that it may leave the world and take time, ``price_max_scrip`` what it may cost.
+    """
+    action = Invoke(id, method, {} if args is None else args)
+    return _called("invoke", action, waits, price_max_scrip)
 
 
 def transfer(to: Any, amount: Any) -> CallBack:
@@ -96,6 +104,14 @@ def balance(principal: Any = None) -> CallBack:
     return CallBack(
         Invoke(LEDGER, "balance", {} if principal is None else {"principal": principal})
     )
+
+
+def _called(name: str, action: Any, waits: Any, price_max_scrip: Any = None) -> CallBack:
+    if type(waits) is not bool:
+        raise TypeError(f"{name}() wants waits to be True or False")
+    if price_max_scrip is not None and type(price_max_scrip) is not int:
+        raise TypeError(f"{name}() wants price_max_scrip to be an integer")
+    return CallBack(action, waits, price_max_scrip)
 
 
 class _Contract(msgspec.Struct, forbid_unknown_fields=True):
@@ -138,10 +154,13 @@ def _misfit(name: str, told: str) -> str:
 
 
 def result(name: str, answer: Done) -> Any:
-    """Return what the function answers in the code: the scrip that can be spent for ``balance``."""
+    """Return what the function answers in the code: for ``balance`` the scrip that can be spent.
+
+    What another has held is not told, so of others it is all that they have.
+    """
     match answer.result:
-        case {"scrip": int(scrip), "held": int(held)} if name == "balance":
-            return scrip - held
+        case {"scrip": int(scrip), "held": held} if name == "balance":
+            return scrip - (held or 0)
         case other:
             return other
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from ..world import ConfigurationFault
+from ..world import ConfigurationFault, Fault
+
+
+class CodeUnavailable(Fault):
+    """Agent-written code cannot run here; the text says what to install or allow."""
 
 
 class CodeLimits(msgspec.Struct, frozen=True):

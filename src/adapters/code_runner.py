@@ -10,10 +10,14 @@ memory only bound it, and where they do the outcome is ``Abort``.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -145,10 +149,18 @@ class MontyRunner:
         Raises:
             CodeUnavailable: code cannot run here.
         """
+        session = self.session(call)
+        return session, session.replay(call.trace)
+
+    def session(self, call: CodeCall) -> Session:
+        """Return a call that has not begun; ``replay`` begins it.
+
+        Raises:
+            CodeUnavailable: code cannot run here.
+        """
         self.open()
         assert self._workers is not None
-        session = Session(self._workers, self._limits, call)
-        return session, session.replay(call.trace)
+        return Session(self._workers, self._limits, call)
 
 
 class Session:
@@ -161,6 +173,9 @@ class Session:
         self._call = call
         self._wall_us = limits.time_us
         self._monty: MontySession | None = None
+        self._pid: int | None = None
+        self._is_killed = False
+        self._lock = Lock()
         self._said: list[tuple[CallBack, Answer]] = []
 
     def replay(self, trace: Sequence[tuple[CallBack, Answer]]) -> Outcome:
@@ -187,9 +202,24 @@ class Session:
 
     def close(self) -> None:
         """Give the interpreter back; a second time does nothing."""
+        with self._lock:
+            self._pid = None
         if self._monty is not None:
             session, self._monty = self._monty, None
             session.__exit__(None, None, None)
+
+    def kill(self) -> None:
+        """End the call with its worker, from any thread; it becomes an ``Abort``."""
+        with self._lock:
+            self._is_killed = True
+            if self._pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(self._pid, signal.SIGKILL)
+
+    def cpu_us(self) -> int | None:
+        """Return the CPU time that its interpreter used for it; None where unknown."""
+        used = None if self._monty is None else self._workers.cpu_us(self._monty)
+        return None if used is None else used - self._cpu_us
 
     def _begin(self) -> Outcome:
         call = self._call
@@ -213,6 +243,10 @@ class Session:
             most = self._limits.workers_max
             return Abort(f"no interpreter was free of at most {most}: call with less nesting")
         self._monty = monty
+        with self._lock:
+            self._pid = monty.worker_pid
+        if self._is_killed:
+            return Abort("it was ended from outside")
         self._cpu_us = self._workers.cpu_us(monty) or 0
         code = f"{call.code}\n{call.method}(**{_ARGUMENTS})"
         printed = CollectString(max_bytes=self._limits.output_bytes_max)
@@ -264,9 +298,8 @@ class Session:
         """
         if self._wall_us * 2 > self._limits.wall_us or not is_out_of_time(error):
             return False
-        assert self._monty is not None
-        used = self._workers.cpu_us(self._monty)
-        return used is not None and used - self._cpu_us < self._limits.time_us * _STARVED
+        used = self.cpu_us()
+        return used is not None and used < self._limits.time_us * _STARVED
 
     def _again(self) -> Outcome:
         self.close()

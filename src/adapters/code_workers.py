@@ -18,8 +18,7 @@ from typing import Any, Final
 
 from pydantic_monty import Monty, MontyError, MontySession
 
-from ..world import Fault
-from .code_limits import CodeLimits
+from .code_limits import CodeLimits, CodeUnavailable
 from .sandbox import PROGRAMS, Runner, Sandbox, held
 
 GRACE_S: Final = 0.5
@@ -33,10 +32,6 @@ _OWN_BYTES: Final = 268_435_456
 """Addresses that a worker maps before any code runs (about 180 MB, most of it never touched)."""
 _FILES_MAX: Final = 64
 _PROGRAM: Final = "monty"
-
-
-class CodeUnavailable(Fault):
-    """Agent-written code cannot run here; the text says what to install or allow."""
 
 
 class Workers:
@@ -81,7 +76,7 @@ class Workers:
             min_processes=self._limits.workers_warm,
             max_processes=self._limits.workers_max,
             checkout_timeout=FREE_S,
-            request_timeout=START_S,
+            request_timeout=START_S + self._limits.wall_us / 1e6,
             max_checkouts_per_worker=CHECKOUTS_MAX,
             feed_duration_limit_grace=GRACE_S,
         )
