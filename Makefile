@@ -1,5 +1,5 @@
 # make run    prepares the environment and runs the default scenario
-# make test   prepares the environment, runs the whole suite and measures the kernel's coverage
+# make test   prepares the environment, runs the whole suite, and checks plans, docs and the kernel's coverage
 #
 # ARGS reach the command: make run ARGS="--agents 50 --seed 7", make test ARGS="-k ledger".
 # PYTHON names the interpreter, when the one that is found is not the one you want.
@@ -14,7 +14,9 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The kernel's own tests reach every branch of the kernel.
-COVERAGE = $(BIN)/pytest -q tests/world --cov=scripworld.world --cov-branch --cov-fail-under=100
+COVERAGE = $(BIN)/pytest -q tests/world --numprocesses=auto --dist=worksteal --cov=scripworld.world --cov-branch --cov-fail-under=100
+
+PLANS = $(BIN)/scripworld-plans
 
 .PHONY: run test coverage test-offline check lock clean
 
@@ -23,9 +25,18 @@ run: $(INSTALLED)
 	@[ "$$(uname)" != Linux ] || [ -n "$$MCP_SANDBOX_RUNNER" ] || command -v bwrap >/dev/null || echo "bubblewrap is not installed: tool servers, which run inside it, will say so, and the run goes on."
 	@$(BIN)/scripworld run $(ARGS)
 
+# The suite runs once, and proves the plans too. Evidence and docs are compared with commits, so they need git.
 test: $(INSTALLED)
+ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
-	@$(if $(ARGS),,$(COVERAGE))
+else
+	@$(PLANS) tests --suite --workers auto
+	@[ ! -e .git ] || $(PLANS) evidence
+	@$(PLANS) blockers
+	@$(PLANS) sync --check
+	@[ ! -e .git ] || $(PLANS) docs --strict
+	@$(COVERAGE)
+endif
 
 coverage: $(INSTALLED)
 	@$(COVERAGE)

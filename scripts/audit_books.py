@@ -12,7 +12,7 @@ from typing import Any
 COMPUTE, STORED_BYTES = "compute", "stored_bytes"
 
 ANY, ID, TEXT, INT, FLAG, MAP, LIST = None, (str,), (str,), (int,), (bool,), (dict,), (list,)
-BYTES, KEY = (bytes,), (str, NoneType)
+BYTES, KEY, MAYBE_LIST = (bytes,), (str, NoneType), (list, NoneType)
 
 Fields = dict[str, tuple[type, ...] | None]
 """The types that each field may have; None for any."""
@@ -58,7 +58,8 @@ FACTS: dict[int, tuple[str, Fields, tuple[int, ...]]] = {
                              "requested_us": INT, "due_us": INT, "deadline_us": INT,
                              "result_bytes_max": INT, "repeatable": FLAG, "resource_hold": INT,
                              "price_hold": INT, "payee": ID, "price_scrip": INT, "frame_hold": INT,
-                             "frames": LIST}, ALSO_BY_ITSELF),
+                             "frames": LIST, "action": MAYBE_LIST, "compute_left": INT},
+         ALSO_BY_ITSELF),
     20: ("EffectSettled", {"id": TEXT}, (SETTLE,)),
     21: ("KeyRemembered", {"principal": ID, "key": TEXT, "fingerprint": BYTES, "answer": LIST}, ACTS),
     22: ("Slept", {"principal": ID, "until_us": INT, "watch": LIST}, (ENVELOPE,)),
@@ -386,7 +387,9 @@ class Books:
 
     def encumbered(self, id: str, by: str) -> None:
         artifact = self.known(id)
-        need(bool(by) != bool(artifact["by"]), f"{id} is bound by {artifact['by']!r}, then by {by!r}")
+        need(
+            bool(by) != bool(artifact["by"]), f"{id} is bound by {artifact['by']!r}, then by {by!r}"
+        )
         need(not by or self.is_genesis(by), f"{by} is no genesis artifact and binds {id}")
         artifact["by"] = by
 
@@ -402,7 +405,9 @@ class Books:
 
     def scheduled(self, artifact: str, due_us: int) -> None:
         need(self.is_genesis(artifact), f"{artifact} is no genesis artifact and schedules itself")
-        need(due_us == 0 or due_us > self.now_us, f"{artifact} is due at {due_us} us, which is over")
+        need(
+            due_us == 0 or due_us > self.now_us, f"{artifact} is due at {due_us} us, which is over"
+        )
 
     def interfacediscovered(self, id: str, interface: list[Any]) -> None:
         self.known(id)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the interfaces of the built-in genesis artifacts into their page of the documentation.
+"""Writes the interfaces of the genesis artifacts into their page of the documentation.
 
 With --check it writes nothing. Exit codes: 0 the page is right (without --check: now); 1 it is stale.
 """
@@ -11,8 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from scripworld.simulation.natives import BUILT_IN
-from scripworld.world import Native
+from scripworld.simulation.config import Config, load_config
+from scripworld.simulation.markets import market_figures, markets_from
+from scripworld.simulation.natives import BRIDGES, BUILT_IN
+from scripworld.simulation.quantum import figures_of, quantum_from
+from scripworld.simulation.servers import Server
+from scripworld.world import Limits, Native
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = "docs/architecture/current/genesis_artifacts.md"
@@ -43,6 +47,15 @@ def chapter(native: Native) -> Iterator[str]:
     yield ""
 
 
+def tool_servers(config: Config) -> Iterator[str]:
+    """A table of the methods that each server's manifest gives its artifact."""
+    yield from ("## Tool servers", "", "| artifact | methods |", "|---|---|")
+    for name in BRIDGES:
+        native = Server(name, config.genesis.mcp.servers[name], {}).native(Limits())
+        yield f"| `{native.id}` | {', '.join(f'`{method}`' for method in native.methods)} |"
+    yield ""
+
+
 def arguments(schema: Mapping[str, Any]) -> Iterator[str]:
     """Each argument with what JSON Schema says of it."""
     required = schema.get("required", ())
@@ -57,7 +70,7 @@ def type_of(shape: Mapping[str, Any]) -> str:
         for key, words in BOUNDS.items()
         if key in shape
     ]
-    return " ".join([str(shape.get("type", "any value")), *bounds])
+    return " ".join([str(shape.get("type", "one" if "enum" in shape else "any value")), *bounds])
 
 
 def generate(page: str) -> str:
@@ -65,7 +78,10 @@ def generate(page: str) -> str:
     if page.count(BEGIN) != 1 or page.count(END) != 1:
         raise SystemExit(f"{PAGE} has no place for the interfaces: {BEGIN} … {END}")
     before, _, rest = page.partition(BEGIN)
-    lines = [line for native in BUILT_IN.values() for line in chapter(native)]
+    config = load_config()
+    natives = BUILT_IN | quantum_from(figures_of(config)) | markets_from(market_figures(config))
+    lines = [line for native in natives.values() for line in chapter(native)]
+    lines += tool_servers(config)
     return "\n".join((before + BEGIN, "", *lines, END)) + rest.partition(END)[2]
 
 

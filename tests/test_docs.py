@@ -1,6 +1,7 @@
 """What the README, the pages and the plans say is so: links, commands, codes, code and tests.
 
-That every option, key, tag, fact and genesis method is documented is tested beside each of them.
+That every option, key, fact and genesis method is documented is tested beside each of them, and that
+what pages show is run in test_shown.py.
 """
 
 import re
@@ -226,7 +227,7 @@ def test_the_mind_of_the_page_on_minds_runs(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_artifact_of_the_page_on_minds_runs(tmp_path: Path):
-    block = blocks(MINDS, "python")[1]
+    blocks_of_one = blocks(MINDS, "python")[1:]
     small = Scenario.model_validate(
         {
             "name": "small",
@@ -246,9 +247,11 @@ def test_the_artifact_of_the_page_on_minds_runs(tmp_path: Path):
         return scripworld.run(small, minds={"asker": asker}, settings=runs, **arguments)
 
     asker = Scripted([Invoke("genesis_echo", "say", {"text": "ho"}), Stop("said")])
-    names: dict[str, object] = {"scripworld": SimpleNamespace(run=run_small)}
+    ours = SimpleNamespace(run=run_small, open_run=scripworld.open_run)
+    names: dict[str, object] = {"scripworld": ours}
 
-    exec(compile(block, "minds.md", "exec"), names)
+    for block in blocks_of_one:
+        exec(compile(block, "minds.md", "exec"), names)
 
     run = names["run"]
     assert isinstance(run, Run)

@@ -1,8 +1,9 @@
 """Owns the way from plain operations to Qiskit's circuits and back. Runs in the worker only.
 
 An operation is ``[gate, angles, qubits, clbits, conditions]`` under the names of our table; an angle
-is a number or ``[constant, [[parameter, factor], …]]``, and a condition ``[clbit, value]``. What is
-allowed was decided before; whatever is wrong here is told as `JobRefused`.
+is a number or ``[constant, [[parameter, factor], …]]``, and a condition ``[clbit, value]``. A
+snapshot is followed by ``[label, kind, [[word, factor], …]]``. What is allowed was decided before;
+whatever is wrong here is told as `JobRefused`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from importlib import import_module
 from typing import Any, Final
 
 Operation = Sequence[Any]
+SNAPSHOT: Final = "snapshot:"
+"""What the labels of snapshots begin with in a simulator's answer."""
 _EXPANSION_DEPTH_MAX: Final = 50
 _CLASSES: Final = {
     "id": "IGate",
@@ -92,6 +95,8 @@ class Builder:
             return fixed
         if name == "barrier":
             return self._circuit.Barrier(width)
+        if name == "unitary":
+            return self._library.UnitaryGate(_matrix(params))
         if name == "mcx":
             return self._library.MCXGate(width - 1)
         if name == "mcp":
@@ -121,7 +126,10 @@ class Builder:
         parameters: dict[str, Any],
     ) -> None:
         """Append one operation."""
-        name, angles, qubits, clbits, when = op
+        name, angles, qubits, clbits, when = op[:5]
+        if name == "snapshot":
+            self._snapshot(built, list(qubits), op[5], native is not None)
+            return
         params = [self._angle(angle, parameters) for angle in angles]
         if name == "gphase":
             built.global_phase += params[0]
@@ -135,6 +143,20 @@ class Builder:
         )
         _append(inner, gate, range(len(qubits)), range(len(clbits)), native, 0)
         self._conditional(built, inner, list(when))
+
+    def _snapshot(self, built: Any, qubits: list[int], told: Any, is_run: bool) -> None:
+        """Save a part of the state under a label; in a picture a barrier with that label."""
+        label, kind, terms = told
+        key = f"{SNAPSHOT}{label}"
+        if not is_run:
+            built.append(self._circuit.Barrier(len(qubits), label=label), qubits)
+        elif kind == "expectation":
+            pauli = import_module("qiskit.quantum_info").SparsePauliOp.from_list(terms)
+            built.save_expectation_value(pauli, qubits, label=key)
+        elif kind == "statevector":
+            built.save_statevector(label=key)
+        else:
+            getattr(built, f"save_{kind}")(qubits, label=key)
 
     def _conditional(self, built: Any, inner: Any, when: list[Any]) -> None:
         """Append ``inner``, inside one if for each condition."""
@@ -270,6 +292,13 @@ class _Reader:
         if otherwise is not None:
             opposite = [(bit, 1 - value) for bit, value in wanted]
             yield from self.read(otherwise, qubits, clbits, (*when, *opposite), depth + 1)
+
+
+def _matrix(entries: Sequence[float]) -> list[list[complex]]:
+    """A matrix of its entries row by row, each by its real and imaginary part."""
+    flat = [complex(*entries[i : i + 2]) for i in range(0, len(entries), 2)]
+    size = round(len(flat) ** 0.5)
+    return [flat[i : i + size] for i in range(0, len(flat), size)]
 
 
 def _writes(block: Any) -> bool:

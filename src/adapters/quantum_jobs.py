@@ -14,11 +14,12 @@ from importlib import import_module
 from itertools import groupby
 from typing import Any, Final
 
-from .quantum_building import Builder, JobRefused
+from .quantum_building import SNAPSHOT, Builder, JobRefused
 from .quantum_noise import Devices
+from .quantum_services import service_of
 
 KEPT_MAX: Final = 64
-"""Simulators, pass managers and circuits that are kept, each."""
+"""Simulators, noise models, pass managers and circuits that are kept, each."""
 KEPT_OPERATIONS_MAX: Final = 2_000
 """Of a circuit that is kept."""
 _MEBIBYTE: Final = 1_048_576
@@ -54,6 +55,7 @@ class QuantumJobs:
         self._builder = Builder()
         self._devices = Devices()
         self._simulators: dict[str, tuple[Any, frozenset[str]]] = {}
+        self._noises: dict[str, Any] = {}
         self._passes: dict[str, Any] = {}
         self._circuits: dict[str, Any] = {}
         self._prepared: set[str] = set()
@@ -63,6 +65,9 @@ class QuantumJobs:
             "transpile": self.transpile,
             "draw": self.draw,
             "plot": self.plot,
+            "submit": self.submit,
+            "status": self.status,
+            "result": self.result,
         }
 
     def prepare(self, name: str, payload: Any) -> None:
@@ -74,7 +79,13 @@ class QuantumJobs:
                 self.by_name[name](payload | _SMALLEST[name])
         if payload.get("noise") and "noise" not in self._prepared:
             self._prepared.add("noise")
-            self._devices.noise(_ALL_NOISE)
+            self._devices.noise(_ALL_NOISE, frozenset())
+            self._devices.noise({"device": "generic_2"}, {0, 1})
+        if name in ("submit", "status", "result"):
+            import_module("qiskit_ibm_runtime")
+        elif name := payload.get("device") or payload.get("noise", {}).get("device"):
+            with contextlib.suppress(JobRefused):
+                self._devices.backend(name).target  # noqa: B018, made when it is asked for
 
     @property
     def versions(self) -> dict[str, str]:
@@ -96,7 +107,7 @@ class QuantumJobs:
         return {"results": results, "versions": self.versions}
 
     def _run(self, job: Any, method: str, circuits: list[Any]) -> list[list[dict[str, Any]]]:
-        simulator, native = self._simulator(method, job)
+        simulator, native = self._simulator(method, job, circuits)
         built, bindings = [], []
         for circuit in circuits:
             one, parameters = self._built(method, circuit, native, job)
@@ -160,9 +171,10 @@ class QuantumJobs:
                     self._builder.add(built, op, native, parameters)
         return built
 
-    def _simulator(self, method: str, job: Any) -> tuple[Any, frozenset[str]]:
+    def _simulator(self, method: str, job: Any, circuits: list[Any]) -> tuple[Any, frozenset[str]]:
         memory_mb = max(job["memory_bytes"] // _MEBIBYTE, 1)
-        key = repr((method, job["bond"], memory_mb, job["noise"]))
+        qubits = _touched(circuits) if "device" in job["noise"] else frozenset()
+        key = repr((method, job["bond"], memory_mb, job["noise"], sorted(qubits)))
         if key not in self._simulators:
             options: dict[str, Any] = {
                 "method": method,
@@ -172,12 +184,19 @@ class QuantumJobs:
             if method == "matrix_product_state":
                 options["matrix_product_state_max_bond_dimension"] = job["bond"]
             if job["noise"]:
-                options["noise_model"] = self._devices.noise(job["noise"])
+                options["noise_model"] = self._noise(job["noise"], qubits)
             simulator = self._aer.AerSimulator(**options)
             native = frozenset(_basis(method)) | {"measure", "reset", "barrier", "if_else"}
             _keep(self._simulators, key, (simulator, native))
         told: tuple[Any, frozenset[str]] = self._simulators[key]
         return told
+
+    def _noise(self, told: dict[str, Any], qubits: frozenset[int]) -> Any:
+        """A noise model, which all methods share."""
+        key = repr((told, sorted(qubits)))
+        if key not in self._noises:
+            _keep(self._noises, key, self._devices.noise(told, qubits))
+        return self._noises[key]
 
     # Reading and transpiling.
 
@@ -246,6 +265,21 @@ class QuantumJobs:
             _keep(self._passes, key, make(level, seed_transpiler=job["seed"], **target))
         return self._passes[key]
 
+    # Devices.
+
+    def submit(self, job: Any) -> Any:
+        """The id of a job at the service of its device."""
+        built = self._builder.build(job["circuit"], None, {})
+        return {"job": service_of(job).submit(built, job)}
+
+    def status(self, job: Any) -> Any:
+        """How far a job is."""
+        return {"status": service_of(job).status(job["job"])}
+
+    def result(self, job: Any) -> Any:
+        """What a job came to."""
+        return service_of(job).result(job["job"])
+
     # Drawing.
 
     def draw(self, job: Any) -> Any:
@@ -281,6 +315,12 @@ def _basis(method: str) -> list[str]:
     return told
 
 
+def _touched(circuits: list[Any]) -> frozenset[int]:
+    """The qubits that anything happens on."""
+    idle = ("barrier", "snapshot")
+    return frozenset(q for one in circuits for op in one["ops"] if op[0] not in idle for q in op[2])
+
+
 def _method(circuit: Any) -> str:
     return str(circuit["method"])
 
@@ -310,7 +350,21 @@ def _outcome(told: Any, circuit: Any, job: Any) -> dict[str, Any]:
     if job["observables"]:
         values = {name: float(getattr(data, name).real) for name in job["observables"]}
         answer["expectations"] = values
+    shown = [op[5] for op in circuit["ops"] if op[0] == "snapshot"]
+    if shown:
+        saved = data.to_dict()
+        answer["snapshots"] = {name: _shown(saved[SNAPSHOT + name]) for name, *_ in shown}
     return answer
+
+
+def _shown(value: Any) -> Any:
+    """What a snapshot saved: a number, a list of them, or of pairs of real and imaginary part."""
+    array = import_module("numpy").asarray(value)
+    if array.ndim == 0:
+        return float(array.real)
+    if array.dtype.kind == "c":
+        return import_module("numpy").stack((array.real, array.imag), -1).tolist()
+    return array.tolist()
 
 
 def _why(result: Any) -> str:

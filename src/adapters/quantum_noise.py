@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Set
 from importlib import import_module
 from typing import Any, Final
 
@@ -62,7 +64,7 @@ class Devices:
             except ImportError:
                 raise JobRefused(
                     f"{name} comes with qiskit-ibm-runtime, which is not installed: "
-                    "install it, or take generic_5"
+                    "pip install 'scripworld[devices]', or take generic_5"
                 ) from None
             for backend in provider.backends():
                 if backend.name == name:
@@ -81,11 +83,14 @@ class Devices:
             )
         return getattr(coupling, f"from_{match[1]}")(int(match[2]))
 
-    def noise(self, told: dict[str, Any]) -> Any:
-        """A noise model: of a device, or of depolarizing, thermal and readout errors."""
+    def noise(self, told: dict[str, Any], qubits: Set[int]) -> Any:
+        """A noise model: of a device's ``qubits``, or of depolarizing, thermal and readout errors."""
         noise = import_module("qiskit_aer.noise")
         if "device" in told:
-            return noise.NoiseModel.from_backend(self.backend(told["device"]))
+            part = _Part(self.backend(told["device"]), qubits)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of devices whose figures are incomplete
+                return noise.NoiseModel.from_backend(part)
         model = noise.NoiseModel()
         errors: dict[str, Any] = {}
         for place, width in (("one", 1), ("two", 2)):
@@ -107,3 +112,28 @@ class Devices:
             p0, p1 = readout
             model.add_all_qubit_readout_error([[1 - p0, p0], [p1, 1 - p1]])
         return model
+
+
+class _Part:
+    """A device as far as its noise on some of its qubits goes: each error takes milliseconds to make."""
+
+    version = 2
+
+    def __init__(self, backend: Any, qubits: Set[int]) -> None:
+        whole = backend.target
+        library = import_module("qiskit.circuit.library")
+        ours = {"u1": ("p", library.PhaseGate), "u3": ("u", library.UGate)}
+        self.name = backend.name
+        self.dt = backend.dt
+        self.target = import_module("qiskit.transpiler").Target(
+            num_qubits=whole.num_qubits, dt=whole.dt, qubit_properties=whole.qubit_properties
+        )
+        for name in whole.operation_names:
+            found = {at: error for at, error in whole[name].items() if at and qubits >= set(at)}
+            if found:
+                operation = whole.operation_from_name(name)
+                own, kind = ours.get(name, (name, None))
+                if kind is not None:  # gates of older devices, under the names that they have here
+                    operation = kind(*operation.params)
+                self.target.add_instruction(operation, found, name=own)
+        self.operation_names = list(self.target.operation_names)

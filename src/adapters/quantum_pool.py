@@ -7,17 +7,12 @@ replaced. It must not know what a job does, only its hold: ``{"job", "payload", 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 from typing import Any, Final
-
-import msgspec
 
 from ..world import Code, EffectRequest, EffectResult, Fault
 from .quantum_process import Job, QuantumProcess, Report, WorkerUnavailable
 
-NOTHING: Final = "nothing"
-"""A job without work, for what the handlers do alone."""
 _WALL_FACTOR: Final = 8
 _WALL_SLACK_S: Final = 5.0
 _MEASURED_US: Final = 100_000
@@ -47,8 +42,7 @@ class QuantumPool:
         workers: int = 2,
         compute_per_cpu_s: int = 100,
         start_timeout_s: float = 60.0,
-        repeat_compute: int = 1,
-        answers_bytes_max: int = 16_000_000,
+        passed_on: tuple[str, ...] = (),
     ) -> None:
         """Prepare; nothing is started before the first job.
 
@@ -56,19 +50,17 @@ class QuantumPool:
             workers: how many jobs run side by side.
             compute_per_cpu_s: units of compute that a CPU-second costs.
             start_timeout_s: how long a worker may take to start, which imports Qiskit.
-            repeat_compute: what a job costs that is answered with what it answered before.
-            answers_bytes_max: of the answers that are kept for that, encoded.
+            passed_on: variables of the environment that workers get besides the usual ones.
         """
         self.patience_s = start_timeout_s
         self.replaced = 0
         self._compute_per_cpu_s = compute_per_cpu_s
-        self._repeat_compute = repeat_compute
         self._start_timeout_s = start_timeout_s
+        self._passed_on = passed_on
         self._free = asyncio.Semaphore(workers)
         self._idle: list[QuantumProcess] = []
         self._all: set[QuantumProcess] = set()
         self._is_closed = False
-        self._answers = _Answers(answers_bytes_max)
 
     @property
     def workers(self) -> list[int]:
@@ -82,11 +74,6 @@ class QuantumPool:
         ``memory_peak_bytes`` beyond what an idle worker has.
         """
         asked: Any = request.payload
-        if asked["job"] == NOTHING:
-            return EffectResult(None, usage={"cpu_us": 0})
-        key = _key(asked)
-        if (value := self._answers.get(key)) is not None:
-            return EffectResult(value, usage={"cpu_us": 0, "compute": self._repeat_compute})
         hold = asked["hold"]
         cpu_s = hold["cpu_us"] / 1e6
         job = Job(
@@ -109,7 +96,6 @@ class QuantumPool:
             "memory_peak_bytes": report.memory_peak_bytes,
         }
         if not report.problem:
-            self._answers.keep(key, report.value)
             return EffectResult(report.value, usage=usage)
         return EffectResult(None, _CODES[report.problem], _sentence(report, job), usage)
 
@@ -188,37 +174,9 @@ class QuantumPool:
             self._idle.insert(0, self._started())  # others are warmer
 
     def _started(self) -> QuantumProcess:
-        worker = QuantumProcess()
+        worker = QuantumProcess(self._passed_on)
         self._all.add(worker)
         return worker
-
-
-class _Answers:
-    """What jobs answered, by the job. A job says all that its answer depends on, its seed included."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = self._left = bytes_max
-        self._kept: dict[bytes, bytes] = {}
-
-    def get(self, key: bytes) -> Any:
-        """The answer as a new value, or None."""
-        data = self._kept.get(key)
-        return None if data is None else msgspec.msgpack.decode(data)
-
-    def keep(self, key: bytes, value: Any) -> None:
-        """Keep an answer; those kept longest go where there is no room."""
-        data = msgspec.msgpack.encode(value)
-        if key in self._kept or len(data) > self._bytes_max:
-            return
-        self._kept[key] = data
-        self._left -= len(data)
-        while self._left < 0:
-            self._left += len(self._kept.pop(next(iter(self._kept))))
-
-
-def _key(asked: dict[str, Any]) -> bytes:
-    told = msgspec.msgpack.encode([asked["job"], asked["payload"]])
-    return hashlib.blake2b(told, digest_size=32).digest()
 
 
 def _sentence(report: Report, job: Job) -> str:

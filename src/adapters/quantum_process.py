@@ -21,6 +21,8 @@ from ..world import Fault
 
 WATCH_S: Final = 0.05
 """How often the resident memory of a busy worker is read."""
+PREPARING_S: Final = 30.0
+"""For importing what a kind of job needs the first time."""
 _LENGTH_BYTES: Final = 4
 _READY_BYTES_MAX: Final = 65_536
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
@@ -73,9 +75,11 @@ class WorkerUnavailable(Fault):
 class QuantumProcess:
     """A worker process. Starts when it is made; `ready` waits until it can take a job."""
 
-    def __init__(self) -> None:
+    def __init__(self, passed_on: tuple[str, ...] = ()) -> None:
+        """Start it; ``passed_on`` are further variables of the environment that it gets."""
         ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        names = (*_PASSED_ON, *passed_on)
+        environment = {name: os.environ[name] for name in names if name in os.environ}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "scripworld.adapters.quantum_worker"],
@@ -146,12 +150,11 @@ class QuantumProcess:
 
         Cancelled, it ends the worker.
         """
-        base_bytes = self._resident_bytes()
-        peak = [base_bytes]
-        watch = asyncio.ensure_future(self._watch(base_bytes + job.memory_bytes, peak))
+        base_bytes, peak = 0, [0]
+        watch: asyncio.Future[None] | None = None
         problem = "died"
         try:
-            async with asyncio.timeout(job.wall_s):
+            async with asyncio.timeout(PREPARING_S + job.wall_s):
                 await self._send(
                     {
                         "job": job.job,
@@ -160,6 +163,12 @@ class QuantumProcess:
                         "memory_bytes": job.memory_bytes,
                     }
                 )
+                prepared = await self._receive(_READY_BYTES_MAX)
+            self._total_us = prepared["total_us"]
+            base_bytes = self._resident_bytes()
+            peak = [base_bytes]
+            watch = asyncio.ensure_future(self._watch(base_bytes + job.memory_bytes, peak))
+            async with asyncio.timeout(job.wall_s):
                 told = await self._receive(job.answer_bytes_max)
             self._total_us = told.pop("total_us")
             problem = ""
@@ -169,9 +178,10 @@ class QuantumProcess:
         except _TooLong:
             problem = "large"
         except (OSError, EOFError):
-            problem = "memory" if watch.done() else "died"
+            problem = "memory" if watch and watch.done() else "died"
         finally:
-            watch.cancel()
+            if watch:
+                watch.cancel()
             if problem:
                 await self.end()
         problem = "cpu" if self.ended_by in (signal.SIGPROF, signal.SIGXCPU) else problem

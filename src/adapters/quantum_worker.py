@@ -1,7 +1,8 @@
 """The program of one quantum worker: answers jobs from the socket at its standard input, one by one.
 
 Run as ``python -m scripworld.adapters.quantum_worker``. Each frame is four bytes of length, then
-msgpack. The first says whether it is ready; then one answers each job. A job that passes its CPU
+msgpack. The first says whether it is ready; then two answer each job: one when what it needs is
+imported, one when it is done. A job that passes its CPU
 time is ended by a signal that needs no Python (the simulator holds the interpreter while it runs),
 and this process with it; its parent sees that and starts another. It must not know who asks or pays.
 """
@@ -46,18 +47,21 @@ def main() -> int:
         return 1
     _send(channel, {"ready": True, "versions": jobs.versions, "total_us": _used_us()})
     while (job := _receive(channel)) is not None:
-        _send(channel, _perform(jobs, job))
+        _send(channel, _perform(jobs, job, channel))
     return 0
 
 
-def _perform(jobs: Any, job: dict[str, Any]) -> dict[str, Any]:
+def _perform(jobs: Any, job: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
     """Do one job within its limits; whatever goes wrong is an answer."""
     from .quantum_building import JobRefused
 
     value, problem, detail = None, "", ""
     base_bytes, began_us = _clear_peak(), _used_us()
     try:
-        jobs.prepare(job["job"], job["payload"])
+        try:
+            jobs.prepare(job["job"], job["payload"])
+        finally:
+            _send(channel, {"total_us": _used_us()})
         base_bytes, began_us = _clear_peak(), _used_us()
         _hold(job["cpu_us"], job["memory_bytes"])
         value = jobs.by_name[job["job"]](job["payload"])

@@ -7,6 +7,7 @@ envelope, and is told what came of it. Everything that it remembers can be found
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +18,7 @@ from ..world import (
     Delete,
     Edit,
     Envelope,
+    Fault,
     Invoke,
     Refused,
     Rest,
@@ -58,14 +60,25 @@ class Loop:
     """The loop of one agent.
 
     Attributes:
+        mind: what its content made; see ``wake``.
         at_once: whether its mind decides without waiting, so that no task is needed for it.
     """
 
-    def __init__(self, principal: str, mind: Mind, budget: Budget) -> None:
+    mind: Mind
+    at_once: bool
+
+    def __init__(self, principal: str, make: Callable[[str], Mind], budget: Budget) -> None:
+        """A loop without a mind.
+
+        Args:
+            principal: the agent.
+            make: makes a mind of the content of its artifact, or raises a ``Fault``.
+            budget: what it may do at most.
+        """
         self.principal = principal
-        self.mind = mind
         self.budget = budget
-        self.at_once = isinstance(mind, QuickMind)
+        self._make = make
+        self._content: object = None
         self.steps = 0
         self.tool_calls = 0
         self.writes = 0
@@ -75,6 +88,17 @@ class Loop:
         self._short: Refused | None = None
         self._last: Action | Rest | None = None
         self._waiting: Action | Rest | None = None
+
+    def wake(self, world: World) -> None:
+        """Make its mind of what its artifact holds now, unless that made the mind that it has.
+
+        Raises:
+            Fault: that names no mind that can be made.
+        """
+        content = world.state.artifacts.by_id[self.principal].content
+        if content != self._content:
+            mind = self._make(world.text(content))
+            self.mind, self.at_once, self._content = mind, isinstance(mind, QuickMind), content
 
     def observe(self, world: World, now_us: int) -> Observation:
         """What the mind sees at ``now_us``, which is not before the last record."""
@@ -101,7 +125,7 @@ class Loop:
         try:
             return cast(QuickMind, self.mind).choose(observation)
         except Exception as error:  # a mind is a stranger's code: it must not end the run
-            return _broken(error)
+            return _stop("its mind broke: " + type(error).__name__, error)
 
     async def decide(self, world: World, now_us: int) -> Decision:
         """What the mind does next. A mind that raises is stopped, and says why."""
@@ -111,10 +135,23 @@ class Loop:
         except TimeoutError:
             raise
         except Exception as error:  # a mind is a stranger's code: it must not end the run
-            return _broken(error)
+            return _stop("its mind broke: " + type(error).__name__, error)
+
+    def ready(self, world: World, now_us: int) -> Rest | None:
+        """What the loop does without asking its mind; None where its mind is to decide.
+
+        Its content is whoever's its contract lets write it: where that makes no mind, it stops.
+        """
+        forced = self.forced(now_us)
+        if forced is None:
+            try:
+                self.wake(world)
+            except Fault as error:
+                return _stop("its content makes no mind", error)
+        return forced
 
     def forced(self, now_us: int) -> Rest | None:
-        """What the loop does without asking its mind: stop at a bound, sleep off a repetition."""
+        """What its budget has it do: stop at a bound, sleep off a repetition."""
         budget = self.budget
         bounds = (
             ("deadline", budget.deadline_us, now_us),
@@ -190,6 +227,6 @@ class Loop:
         return Sleep(now_us + max(wait_us, 1), (self.principal,))
 
 
-def _broken(error: Exception) -> Stop:
+def _stop(why: str, error: Exception) -> Stop:
     text = " ".join(str(error).split())[:200].encode(errors="replace").decode()
-    return Stop(f"its mind broke: {type(error).__name__}: {text}")
+    return Stop(f"{why}: {text}")

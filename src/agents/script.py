@@ -130,7 +130,7 @@ def _until(told: Any, o: Observation) -> Decision:
 
 
 def _seconds(told: Any) -> int:
-    if type(told) not in (int, float) or not 0 <= told < 10**9:
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told < 10**9:
         raise StepError(f"a time is a number of seconds from 0, not {_shown(told)}")
     return round(told * _SECOND_US)
 

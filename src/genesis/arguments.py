@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..world import Artifact, Code, Context, Done, Failed, Method, Native, Tool
+from ..world import GENESIS, Artifact, Code, Context, Done, Failed, Method, Native, Tool
 
 INTEGER_MAX = 2**53
 """Up to here whole numbers are exact in every JSON, and the door makes integers of them."""
 ID = {"type": "string", "maxLength": 256}
 """Longer than any id that a world allows; whether it is one is the world's to say."""
 TEXT = {"type": "string", "maxLength": 2_000}
+CONTENT = {"type": "string", "maxLength": 1_000_000}
+"""How much of it a world keeps is the world's to say."""
 QUERY = {"type": "string", "maxLength": 200}
 AMOUNT = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
 SEQ = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
@@ -55,3 +57,17 @@ def find(ctx: Context, id: str) -> Artifact | Failed:
         return Failed(Code.NOT_FOUND, f"{id!r} was deleted; its id is not used again")
     detail = f"there is no artifact {id!r}: genesis_store search finds artifacts"
     return Failed(Code.NOT_FOUND, detail)
+
+
+def owned(ctx: Context, id: str) -> Artifact | Failed:
+    """An artifact that the caller may give away or bind, or the failure that says why it may not."""
+    artifact = find(ctx, id)
+    if isinstance(artifact, Failed):
+        return artifact
+    if ctx.caller != artifact.owner:
+        detail = f"{artifact.id} belongs to {artifact.owner}: only its owner gives it away"
+        return Failed(Code.PERMISSION_DENIED, detail)
+    if artifact.owner == GENESIS:
+        detail = f"{artifact.id} was there at the beginning and stays: give away what you made"
+        return Failed(Code.PERMISSION_DENIED, detail)
+    return artifact

@@ -1,7 +1,7 @@
-"""Owns what becomes of a tool server's questions: a model's completion, a person's answer, or a refusal.
+"""Owns what becomes of questions to a model or a person: those of tool servers, and of contracts.
 
 A question is an action of the world, taken for the principal whose call is under way: it pays. Where
-the world has no model, or nobody who answers, the server is refused at once.
+the world has no model, or nobody who answers, it is refused at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 from ..adapters.mcp_asks import Host, McpRefusal
-from ..world import Answer, Done, EffectRequest, Failed, Invoke, Refused
+from ..world import Answer, Done, EffectRequest, EffectResult, Failed, Invoke, Refused
 
 MODEL: Final = "genesis_model"
 HUMAN: Final = "genesis_human"
@@ -56,6 +56,52 @@ def host_of(artifacts: Collection[str], taken: Taken) -> Host:
         sample if MODEL in artifacts else None,
         elicit if HUMAN in artifacts else None,
     )
+
+
+class Approver:
+    """The performer of approvals: asks a person whether an action may be."""
+
+    patience_s = 0.0
+
+    def __init__(self, artifacts: Collection[str], taken: Taken) -> None:
+        """Nobody is asked yet.
+
+        Args:
+            artifacts: of the world. taken: takes what asks the person.
+        """
+        self._is_anybody_there = HUMAN in artifacts
+        self._taken = taken
+
+    async def perform(self, request: EffectRequest) -> EffectResult:
+        """Ask, and tell what was answered; whatever is no yes is a no."""
+        if not self._is_anybody_there:
+            return _decided(False, "nobody is there to approve it")
+        asked: Any = request.payload
+        told = f": {asked['reason']}" if asked["reason"] else ""
+        method = f" {asked['method']}" if asked["method"] else ""
+        question = (
+            f"May {asked['caller']} {asked['action']} {asked['artifact']}{method}? "
+            f"Its contract {asked['contract']} asks{told}"
+        )
+        args = {"question": question, "from": request.artifact, "schema": _DECISION}
+        answer = await self._taken(request, Invoke(HUMAN, "ask", args))
+        if not isinstance(answer, Done) or not isinstance(answer.result, dict):
+            return _decided(False, _why(answer))
+        return _decided(answer.result.get("approved") is True, answer.result.get("reason"))
+
+    async def close(self) -> None:
+        """Nothing was started."""
+
+
+_DECISION: Final = {
+    "type": "object",
+    "properties": {"approved": {"type": "boolean"}, "reason": {"type": "string"}},
+    "required": ["approved"],
+}
+
+
+def _decided(is_approved: bool, reason: Any) -> EffectResult:
+    return EffectResult({"approved": is_approved, "reason": str(reason or "")})
 
 
 def _tokens(asked: Any) -> int:

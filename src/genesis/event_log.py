@@ -1,7 +1,8 @@
 """Owns genesis_event_log: what happened, for those whom it concerns. Never scans the whole log.
 
 The caller finds a record when it acted in it, when a fact of it names the caller, or when its
-target is an artifact that the caller may read free of charge now. Of its facts only those are shown
+target is an artifact that the caller may read free of charge now, by a built-in contract: no code is
+run to find that out. Of its facts only those are shown
 that are public by design: what changed hands. Arguments and details are for the principal that acted.
 """
 
@@ -161,7 +162,10 @@ def _settled(ctx: Context, record: Record, given: Settle) -> _Deed:
     holders = {frame.price_hold: frame.caller for frame in effect.frames}
     holders[effect.price_hold] = effect.caller
     who, where = effect.principal, effect.artifact
-    return _Deed("settlement", who, "invoke", where, effect.method, holders)
+    if effect.action is None or isinstance(effect.action, Invoke):
+        return _Deed("settlement", who, "invoke", where, effect.method, holders)
+    what = type(effect.action).__name__.lower()  # a person was asked whether it may be
+    return _Deed("settlement", who, what, where, None, holders)
 
 
 def _names(record: Record, caller: str) -> bool:

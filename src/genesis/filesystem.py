@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..adapters.mcp_process import McpServerSpec
-from ..world import Code, ConfigurationFault, Context, Refused, Tool, check
+from ..world import Code, ConfigurationFault, Context, Failed, Refused, Tool
 from .mcp_bridge import Alias, GenesisMcpBridge, ToolRefused
 from .secrets import each_text
 from .tool_list import ToolList
@@ -237,8 +237,10 @@ def _in_full(context: Context, path: str, what: str) -> str | Refused:
         return Refused(
             Code.NOT_FOUND, f"there is no artifact {first[:64]!r}, so no directory of it"
         )
-    price = check(artifact, context.caller, what)
-    if price is None or price:
+    allowed = context.may(artifact, what)
+    if isinstance(allowed, Failed) and allowed.code is not Code.PERMISSION_DENIED:
+        return Refused(allowed.code, allowed.detail, allowed.retry_after_us)
+    if isinstance(allowed, Failed) or allowed.price_scrip:
         detail = f"the contract of {first} does not let {context.caller} {what} in ~{first}"
         return Refused(Code.PERMISSION_DENIED, detail)
     return full

@@ -71,16 +71,16 @@ CODES: Mapping[Code, tuple[str, str]] = {
         "correct what the detail names",
     ),
     Code.EFFECT_NOT_ALLOWED: (
-        "a nested call would wait for an effect",
+        "a nested call would wait for an effect or for a person",
         "call it with waits: true, or directly",
     ),
     Code.DEPTH_EXCEEDED: ("too many calls stand inside each other", "call with less nesting"),
     Code.PERMISSION_DENIED: (
         "the contract or the owner does not let you",
-        "ask the owner, or use another artifact",
+        "follow the reason if there is one, ask the owner, or use another artifact",
     ),
     Code.PRICE_ABOVE_MAX: (
-        "it costs more scrip than your price_max_scrip",
+        "it costs more scrip than the price_max_scrip that you gave",
         "raise price_max_scrip, or look for a cheaper one",
     ),
     Code.SCRIP_INSUFFICIENT: ("you cannot spend that much scrip", "earn more, or spend less"),
@@ -117,6 +117,10 @@ CODES: Mapping[Code, tuple[str, str]] = {
     ),
     Code.CALLS_EXCEEDED: ("the code called back too often", "ask it for less, or tell its owner"),
     Code.RESULT_TOO_LARGE: ("the answer is larger than the world keeps", "ask for less of it"),
+    Code.RESULT_INVALID: (
+        "the artifact's code answered what its method does not declare",
+        "tell its owner; what it did is undone",
+    ),
     Code.TOOL_UNAVAILABLE: (
         "the tool cannot be reached here",
         "use another tool",
@@ -220,6 +224,13 @@ its id, for pay_per_use the price_scrip, for members the members. A new artifact
 A price is paid to the owner, or to the artifact itself if it is a principal; the owner pays nothing.
 Descriptions, prices and interfaces can always be seen. The immediate caller is checked: code that you
 call acts as itself, not as you. What is not allowed here is allowed to nobody.
+
+The id of a contract can also be an artifact of type code with a method check in its interface: its code
+decides. check(caller, action, method, artifact) returns an object with a verdict: allow, deny or ask (then a
+person is asked), and perhaps price_scrip, payee (a principal) and reason. It may read what is free and
+invoke what changes nothing, {ctx.config.limits.check_calls_max} times at most. Each check costs who acts
+{ctx.config.contract_compute} compute and what it calls back. One that fails or is gone denies everyone,
+the owner too: whoever owns the check decides.
 """
 
 
@@ -275,6 +286,22 @@ principal has none, so making principals is no way to more.
 """
 
 
+def _trading(ctx: Context) -> str:
+    most = ctx.config.limits.agents_max
+    return f"""Sold is what can be used: write an artifact with the contract pay_per_use, and each reader or
+caller pays its price to you. Sold is also the thing itself, with all that it earns from then on:
+- An artifact: invoke genesis_escrow list_for_sale, the buyer invokes purchase with a price_max. Until then it
+  is bound: you own it and earn with it, and nobody changes it.
+- Quotas: give them to a principal of yours that is code (genesis_ledger spawn_principal, then write it with
+  type code). Its method invokes genesis_rights_registry transfer_quota to caller(); its contract has the price.
+- An agent: genesis_ledger spawn_agent makes one, while there are fewer than {most}; it is sold like any
+  artifact. Its owner reads and rewrites its configuration, and it goes on as what that makes of it; one
+  that names no mind ends it for good. Its scrip, its quotas and what it owns stay its own.
+- Yourself, if you own yourself: who buys you decides what you are from then on.
+To give away without a price: genesis_ledger transfer_ownership and transfer.
+"""
+
+
 def _artifact(ctx: Context, id: str) -> str:
     lines = [f"{id}: {ctx.natives[id].description}"]
     for tool in ctx.state.artifacts.by_id[id].interface:
@@ -301,6 +328,7 @@ _TOPICS: Mapping[str, Callable[[Context], str]] = {
     "contracts": _contracts,
     "codes": _codes,
     "resources": _resources,
+    "trading": _trading,
 }
 
 HANDBOOK = native(
@@ -308,8 +336,8 @@ HANDBOOK = native(
     "How the world works.",
     method(
         "read",
-        "A page on a topic: overview (by default), actions, contracts, codes, resources, or the id of "
-        "a genesis artifact.",
+        "A page on a topic: overview (by default), actions, contracts, codes, resources, trading, or "
+        "the id of a genesis artifact.",
         _read,
         optional={"topic": ID},
     ),

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..world import GENESIS, Code, Context, Done, Failed
-from .arguments import AMOUNT, ID, PAGE, TEXT, find, method, native, page_size
+import msgspec
+
+from ..world import Artifact, Code, Context, Done, Failed
+from .arguments import AMOUNT, CONTENT, ID, PAGE, TEXT, find, method, native, owned, page_size
+
+
+class _Mind(msgspec.Struct, frozen=True):
+    """What the configuration of an agent says at least."""
+
+    mind: str
 
 
 def _balance(ctx: Context, args: dict[str, Any]) -> Done | Failed:
@@ -21,10 +29,11 @@ def _balances(ctx: Context, args: dict[str, Any]) -> Done:
 
 def _row(ctx: Context, principal: str) -> dict[str, Any]:
     ledger = ctx.state.ledger
+    is_own = principal == ctx.caller
     return {
         "principal": principal,
         "scrip": ledger.balances[principal],
-        "held": ledger.held.get(principal, 0),
+        "held": ledger.held.get(principal, 0) if is_own else None,
     }
 
 
@@ -34,25 +43,63 @@ def _transfer(ctx: Context, args: dict[str, Any]) -> Done | Failed:
 
 
 def _spawn_principal(ctx: Context, args: dict[str, Any]) -> Done | Failed:
-    caller = ctx.state.artifacts.by_id[ctx.caller]
-    owner = caller.id if caller.standing else caller.owner
+    owner = _owner_of_new(ctx)
     failed = ctx.spawn(args["id"], owner, args.get("description", ""))
     return failed or Done({"principal": args["id"], "owner": owner})
 
 
+def _spawn_agent(ctx: Context, args: dict[str, Any]) -> Done | Failed:
+    content = _configuration(ctx, args)
+    if isinstance(content, Failed):
+        return content
+    owner = _owner_of_new(ctx)
+    failed = ctx.spawn(args["id"], owner, args.get("description", ""), content, loop=True)
+    return failed or Done({"principal": args["id"], "owner": owner})
+
+
+def _owner_of_new(ctx: Context) -> str:
+    caller = ctx.state.artifacts.by_id[ctx.caller]
+    return caller.id if caller.standing else caller.owner
+
+
+def _configuration(ctx: Context, args: dict[str, Any]) -> str | Failed:
+    """The content of a new agent: what is given, or what another agent is made of."""
+    if ("content" in args) == ("like" in args):
+        return Failed(Code.DEFINITION_INVALID, "give either content or like, the agent to be like")
+    if "content" in args:
+        content = str(args["content"])
+    else:
+        like = find(ctx, args["like"])
+        if isinstance(like, Failed):
+            return like
+        failed = _read_at_its_price(ctx, like, args)
+        if failed is not None:
+            return failed
+        content = ctx.text(like)
+    try:
+        msgspec.json.decode(content, type=_Mind)
+    except (msgspec.DecodeError, RecursionError):
+        detail = 'an agent is made of JSON like {"mind": "its kind", "params": {}}'
+        return Failed(Code.DEFINITION_INVALID, detail)
+    return content
+
+
+def _read_at_its_price(ctx: Context, like: Artifact, args: dict[str, Any]) -> Failed | None:
+    """Pay what its contract asks for reading it; the failure where the caller may or can not."""
+    allowed = ctx.may(like, "read")
+    if isinstance(allowed, Failed):
+        return allowed
+    price = allowed.price_scrip
+    if price > args.get("price_max", price):
+        detail = f"reading {like.id} costs {price} scrip, more than your price_max"
+        return Failed(Code.PRICE_ABOVE_MAX, detail)
+    return ctx.transfer(allowed.payee, price) if price else None
+
+
 def _transfer_ownership(ctx: Context, args: dict[str, Any]) -> Done | Failed:
-    artifact = find(ctx, args["id"])
+    artifact = owned(ctx, args["id"])
     if isinstance(artifact, Failed):
         return artifact
-    if ctx.caller != artifact.owner:
-        detail = f"{artifact.id} belongs to {artifact.owner}: only its owner gives it away"
-        return Failed(Code.PERMISSION_DENIED, detail)
-    if artifact.owner == GENESIS:
-        detail = f"{artifact.id} was there at the beginning and stays: give away what you made"
-        return Failed(Code.PERMISSION_DENIED, detail)
-    if artifact.id == ctx.caller:
-        detail = "a principal does not give itself away: give away what it owns"
-        return Failed(Code.PERMISSION_DENIED, detail)
     failed = ctx.principal(args["to"]) or ctx.transfer_ownership(artifact, args["to"])
     return failed or Done({"id": artifact.id, "owner": args["to"]})
 
@@ -63,7 +110,7 @@ LEDGER = native(
     method(
         "balance",
         "How much scrip a principal has, you by default. `held` is the part of `scrip` that is set "
-        "aside for payments under way and cannot be spent.",
+        "aside for payments and bids under way and cannot be spent; only you learn it of yourself.",
         _balance,
         optional={"principal": ID},
     ),
@@ -91,9 +138,21 @@ LEDGER = native(
         optional={"description": TEXT},
     ),
     method(
+        "spawn_agent",
+        "Make an agent, a principal that acts by itself, which belongs to you as spawn_principal "
+        "says. Its configuration is `content`, JSON with the name of its `mind` and its `params`, or "
+        "that of the agent `like`, if you may read it; what that costs you pay, up to `price_max`. It "
+        "rests until it has compute: transfer some. Its owner can read and rewrite it; it goes on as "
+        "what it then is.",
+        _spawn_agent,
+        required={"id": ID},
+        optional={"content": CONTENT, "like": ID, "price_max": AMOUNT, "description": TEXT},
+    ),
+    method(
         "transfer_ownership",
         "Give an artifact that you own to a principal, with its earnings from now on. Its bytes "
-        "count on the new owner's stored_bytes. Genesis artifacts and yourself stay.",
+        "count on the new owner's stored_bytes. You can give yourself: your scrip stays yours. "
+        "Genesis artifacts stay, and so does what is bound.",
         _transfer_ownership,
         required={"id": ID, "to": ID},
     ),

@@ -1,115 +1,85 @@
 """Owns genesis_quantum: circuits as goods, priced before they run.
 
 What can be said of a circuit without running it is answered at once. What needs Qiskit is an effect:
-admitted by its estimate, held, run in a worker process, and posted by what it used. Handlers are
-pure; they must not know Qiskit.
+admitted by its estimate, held, run in a worker process, and posted by what it used; asked for again,
+it is answered from the world's record. Handlers are pure; they must not know Qiskit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any, Final
 
 import msgspec
 
-from ..world import Code, Context, Done, Effect, EffectResult, Failed, Method, Native, Refused, Tool
+from ..world import Code, Context, Done, EffectResult, Failed, Method, Native, Tool
 from .quantum_admission import Desk, Hold, NotAdmitted
 from .quantum_asking import (
     Asked,
     basis,
     circuit_asked,
     coupling,
-    device,
     document,
     job_asked,
-    payload_of,
 )
 from .quantum_canonical import hash_of, seal
-from .quantum_circuit import Circuit, CircuitError, TooLarge, document_of, read
+from .quantum_circuit import Circuit, document_of, read
 from .quantum_comparing import compared
+from .quantum_component import CircuitError, TooLarge
+from .quantum_devices import fitted
 from .quantum_estimate import METHODS, estimate
 from .quantum_features import features_of
+from .quantum_gates import GATES
+from .quantum_known import Known, payload_of
 from .quantum_limits import Coefficients, QuantumLimits
 from .quantum_qasm import written
+from .quantum_record import Job, at_once, recorded
 from .quantum_scan import scan
 from .quantum_schemas import SCHEMAS
+from .quantum_submitting import NO_TERMS, DeviceTerms, Submitting
 
 ID: Final = "genesis_quantum"
-_NOTHING: Final = "nothing"
+_NOTHING: Final = ("barrier", "snapshot")
 _DRAWN_MAX: Final = {"text": 2_000, "svg": 400, "png": 400}
 _DRAWN_QUBITS_MAX: Final = 64
 _BARS_MAX: Final = 64
-_NO_WORK: Final = Hold(0, 0, 1)
 _MEMORY_BYTES: Final = 64 * 1_048_576
 
-Answer = Done | Failed | Refused | Effect
 
-
-def quantum_native(limits: QuantumLimits, coefficients: Coefficients) -> Native:
-    """The artifact, with the figures that it admits by: both belong into a run's first record."""
-    handlers = _Handlers(Desk(limits, coefficients))
-    at_once = {
+def quantum_native(
+    limits: QuantumLimits, coefficients: Coefficients, terms: DeviceTerms = NO_TERMS
+) -> Native:
+    """The artifact, with the figures that it admits by: all belong into a run's first record."""
+    desk = Desk(limits, coefficients)
+    handlers = _Handlers(desk)
+    answering = {
         "build": handlers.build,
         "check": handlers.check,
         "estimate": handlers.estimate,
         "hash": handlers.hash,
         "compare": handlers.compare,
     }
-    effects = {
+    asking = {
         "run": (handlers.run, handlers.ran),
         "expect": (handlers.expect, handlers.ran),
         "transpile": (handlers.transpile, handlers.transpiled),
         "convert": (handlers.convert, handlers.converted),
-        "draw": (handlers.draw, None),
+        "draw": (handlers.draw, handlers.drawn),
     }
-    methods = {}
+    methods = Submitting(ID, desk, terms).methods
     for name, (purpose, schema) in SCHEMAS.items():
         tool = Tool(name, purpose, schema)
-        if name in at_once:
-            methods[name] = Method(tool, _at_once(at_once[name]))
+        if name in methods:
+            continue
+        if name in answering:
+            methods[name] = Method(tool, at_once(answering[name]))
         else:
-            ask, settled = effects[name]
-            methods[name] = Method(tool, _asking(ask), True, settled)
+            methods[name] = recorded(tool, ID, *asking[name])
     purpose = (
         "Quantum circuits: build them of components, learn what they cost, run them on a simulator "
         "and draw them. Compute is held by an estimate and charged by CPU time."
     )
     return Native(ID, purpose, methods)
-
-
-def _at_once(handler: Callable[[Context, dict[str, Any]], Done]) -> Any:
-    def answer(ctx: Context, args: dict[str, Any]) -> Done | Failed:
-        try:
-            return handler(ctx, args)
-        except TooLarge as error:
-            return Failed(Code.CONTENT_TOO_LARGE, str(error))
-        except CircuitError as error:
-            return Failed(Code.ARGUMENTS_INVALID, str(error))
-
-    return answer
-
-
-def _asking(handler: Callable[[Context, dict[str, Any]], Effect]) -> Any:
-    def answer(ctx: Context, args: dict[str, Any]) -> Effect | Refused:
-        try:
-            return handler(ctx, args)
-        except (TooLarge, NotAdmitted) as error:
-            return Refused(Code.QUOTA_EXCEEDED, str(error))
-        except CircuitError as error:
-            return Refused(Code.ARGUMENTS_INVALID, str(error))
-
-    return answer
-
-
-def _effect(
-    ctx: Context, job: str, payload: dict[str, Any], hold: Hold, kept: Any = None
-) -> Effect:
-    """The request: the job, what is held for it, and what its answer is made with."""
-    told = {"compute": hold.compute, "cpu_us": hold.cpu_us, "memory_bytes": hold.memory_bytes}
-    kinds = ctx.state.resources.kinds
-    held = {name: n for name, n in told.items() if kinds.get(name, "allocatable") != "allocatable"}
-    asked = {"job": job, "payload": payload, "hold": told, "kept": kept}
-    return Effect(ID, asked, held)
 
 
 class _Handlers:
@@ -118,6 +88,7 @@ class _Handlers:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._limits = desk.limits
+        self._known = Known(desk.limits)
 
     # At once.
 
@@ -135,7 +106,7 @@ class _Handlers:
         return Done(compared(document(ctx, args["a"]), document(ctx, args["b"])))
 
     def estimate(self, ctx: Context, args: dict[str, Any]) -> Done:
-        asked = job_asked(ctx, args, self._limits)
+        asked = job_asked(ctx, args, self._known)
         return Done(self._priced(ctx, asked))
 
     def check(self, ctx: Context, args: dict[str, Any]) -> Done:
@@ -150,7 +121,7 @@ class _Handlers:
             "operations": len(circuit.ops),
             "counts": features.counts,
             "two_qubit_gates": sum(
-                1 for op in circuit.ops if len(op.qubits) == 2 and op.gate != "barrier"
+                1 for op in circuit.ops if len(op.qubits) == 2 and GATES[op.gate].acts
             ),
             "measurements": features.measures,
             "clifford": features.clifford,
@@ -161,21 +132,21 @@ class _Handlers:
         }
         if not circuit.parameters:
             outputs = ["counts"] if features.measures else []
-            asked = job_asked(ctx, {**args, "outputs": outputs}, self._limits)
+            asked = job_asked(ctx, {**args, "outputs": outputs}, self._known)
             told["run"] = self._priced(ctx, asked)
         return Done(told)
 
     # Effects.
 
-    def run(self, ctx: Context, args: dict[str, Any]) -> Effect:
+    def run(self, ctx: Context, args: dict[str, Any]) -> Job:
         if "qasm" in args:
             raise CircuitError("OpenQASM is not run: convert it first, then run its circuit")
-        return self._run(ctx, job_asked(ctx, args, self._limits))
+        return self._run(job_asked(ctx, args, self._known))
 
-    def expect(self, ctx: Context, args: dict[str, Any]) -> Effect:
-        return self._run(ctx, job_asked(ctx, {**args, "outputs": []}, self._limits))
+    def expect(self, ctx: Context, args: dict[str, Any]) -> Job:
+        return self._run(job_asked(ctx, {**args, "outputs": []}, self._known))
 
-    def _run(self, ctx: Context, asked: Asked) -> Effect:
+    def _run(self, asked: Asked) -> Job:
         admitted = self._desk.admit(asked.costed, asked.method, asked.outputs)
         circuits = [
             {**one.payload, "hash": one.hash, "method": by.method}
@@ -192,15 +163,19 @@ class _Handlers:
             "observables": asked.observables,
             "memory_bytes": admitted.hold.memory_bytes,
         }
+        same = {name: value for name, value in payload.items() if name != "memory_bytes"}
+        same["circuits"] = [(one["hash"], one["method"]) for one in circuits]
         kept = {
             "hashes": [one.hash for one in asked.ones],
             "exact": [
-                by.method != "matrix_product_state" or 2**one.features.entanglement <= asked.bond
+                by.method != "matrix_product_state"
+                or one.features.chain.bits_max <= math.log2(asked.bond)
                 for one, by in zip(asked.ones, admitted.estimates, strict=True)
             ],
             "estimate": self._price(admitted.seconds, admitted.hold),
+            "warnings": list(asked.warnings),
         }
-        return _effect(ctx, "run", payload, admitted.hold, kept)
+        return Job("run", payload, admitted.hold, kept, same)
 
     def ran(self, ctx: Context, asked: Any, result: EffectResult) -> Done | Failed:
         """The answer of a run: what it came out with, and all that is needed to run it again."""
@@ -224,11 +199,15 @@ class _Handlers:
         for name in ("noise", "observables"):
             if payload[name]:
                 answer[name] = payload[name]
+        if kept["warnings"]:
+            answer["warnings"] = kept["warnings"]
         return Done(answer)
 
-    def transpile(self, ctx: Context, args: dict[str, Any]) -> Effect:
+    def transpile(self, ctx: Context, args: dict[str, Any]) -> Job:
         circuit = circuit_asked(ctx, args, self._limits)
         _need_values(circuit)
+        if any(op.snapshot for op in circuit.ops):
+            raise CircuitError("a snapshot has no place in a transpiled circuit: leave it out")
         levels = sorted(set(args.get("levels", [args.get("level", 1)])))
         wires = args.get("coupling")
         if "device" in args and (wires is not None or "basis" in args):
@@ -239,7 +218,7 @@ class _Handlers:
             "seed": args.get("seed", 0),
             "basis": basis(args["basis"]) if "basis" in args else None,
             "coupling": None if wires is None else coupling(wires, circuit.qubits),
-            "device": device(args["device"]) if "device" in args else None,
+            "device": self._target(args["device"], circuit) if "device" in args else None,
         }
         has_map = payload["coupling"] is not None or payload["device"] is not None
         c, size = self._desk.coefficients, len(circuit.ops)
@@ -248,7 +227,7 @@ class _Handlers:
             route = c.route_gate_qubit if level < 2 else c.route_hard_gate_qubit
             each = c.transpile_gate + (route * circuit.qubits if has_map else 0.0)
             seconds += c.transpile_base + each * size
-        return self._small(ctx, "transpile", payload, seconds, {"hash": hash_of(circuit)})
+        return self._small("transpile", payload, seconds, {"hash": hash_of(circuit)})
 
     def transpiled(self, ctx: Context, asked: Any, result: EffectResult) -> Done | Failed:
         """The circuit for the target, with the report and both hashes."""
@@ -260,15 +239,13 @@ class _Handlers:
         hashes = {"from": asked["kept"]["hash"], "hash": hash_of(circuit)}
         return Done(told | hashes | {"circuit": document_of(circuit)})
 
-    def convert(self, ctx: Context, args: dict[str, Any]) -> Effect:
+    def convert(self, ctx: Context, args: dict[str, Any]) -> Job | Done:
         to = args.get("to", "json")
         if "circuit" in args:
             if "qasm" in args:
                 raise CircuitError("give a circuit or qasm, not both")
             circuit = circuit_asked(ctx, args, self._limits)
-            self._told(circuit, to)
-            kept = {"to": to, "circuit": document_of(circuit)}
-            return _effect(ctx, _NOTHING, {}, _NO_WORK, kept)
+            return Done(self._told(circuit, to))
         if "qasm" not in args:
             raise CircuitError("give a circuit of components, or qasm")
         text = args["qasm"]
@@ -277,18 +254,16 @@ class _Handlers:
         c = self._desk.coefficients
         each = c.read_three_byte if seen.version == 3 else c.read_two_byte
         seconds = c.read_base + each * len(text) + c.sv_gate * seen.operations
-        return self._small(ctx, "read", payload, seconds, {"to": to})
+        return self._small("read", payload, seconds, {"to": to})
 
     def converted(self, ctx: Context, asked: Any, result: EffectResult) -> Done | Failed:
         """The circuit in the format asked for."""
-        kept = asked["kept"]
         try:
-            circuit = read(kept.get("circuit", result.value), self._widest())
-            return Done(self._told(circuit, kept["to"]))
+            return Done(self._told(read(result.value, self._widest()), asked["kept"]["to"]))
         except CircuitError as error:
             return Failed(Code.TOOL_REFUSED, str(error))
 
-    def draw(self, ctx: Context, args: dict[str, Any]) -> Effect:
+    def draw(self, ctx: Context, args: dict[str, Any]) -> Job:
         kind, c = args.get("format", "text"), self._desk.coefficients
         if "counts" in args:
             counts = args["counts"]
@@ -297,7 +272,7 @@ class _Handlers:
             if kind == "text":
                 raise CircuitError("a histogram is drawn as svg or png")
             payload = {"counts": counts, "format": kind}
-            return self._small(ctx, "plot", payload, c.plot_base)
+            return self._small("plot", payload, c.plot_base)
         circuit = circuit_asked(ctx, args, self._limits)
         most = _DRAWN_MAX[kind]
         if len(circuit.ops) > most or circuit.qubits > _DRAWN_QUBITS_MAX:
@@ -307,16 +282,25 @@ class _Handlers:
             )
         base, gate = (c.draw_base, c.draw_gate) if kind == "text" else (c.plot_base, c.plot_gate)
         payload = {"circuit": payload_of(circuit), "format": kind}
-        return self._small(ctx, "draw", payload, base + gate * len(circuit.ops))
+        return self._small("draw", payload, base + gate * len(circuit.ops))
+
+    def drawn(self, ctx: Context, asked: Any, result: EffectResult) -> Done:
+        """The picture."""
+        return Done(result.value)
 
     # What they share.
 
-    def _small(
-        self, ctx: Context, job: str, payload: dict[str, Any], seconds: float, kept: Any = None
-    ) -> Effect:
-        """The request of a job that is no simulation."""
+    def _target(self, name: str, circuit: Circuit) -> str:
+        """A device to transpile for: as wide as the circuit, and no wider than circuits may be."""
+        device, most = fitted(name, circuit.qubits), self._limits.qubits_max
+        if device.qubits > most:
+            raise CircuitError(f"{name} has {device.qubits} qubits, a circuit has at most {most}")
+        return device.name
+
+    def _small(self, job: str, payload: dict[str, Any], seconds: float, kept: Any = None) -> Job:
+        """A job that is no simulation."""
         self._desk.check_seconds(seconds, lambda: "take a smaller circuit")
-        return _effect(ctx, job, payload, self._desk.hold(seconds, 2 * _MEMORY_BYTES), kept)
+        return Job(job, payload, self._desk.hold(seconds, 2 * _MEMORY_BYTES), kept)
 
     def _told(self, circuit: Circuit, to: str) -> dict[str, Any]:
         told: dict[str, Any] = {"hash": hash_of(circuit)}
@@ -354,6 +338,8 @@ class _Handlers:
         except NotAdmitted as error:
             return told | {"admitted": False, "why": str(error)}
         told |= self._price(admitted.seconds, admitted.hold)
+        if asked.warnings:
+            told["warnings"] = list(asked.warnings)
         told["circuits"] = [
             {
                 "hash": one.hash,
@@ -384,7 +370,7 @@ def _need_values(circuit: Circuit) -> None:
 def _warnings(circuit: Circuit) -> list[str]:
     """What is allowed, but perhaps not meant."""
     told = []
-    used = {q for op in circuit.ops if op.gate != "barrier" for q in op.qubits}
+    used = {q for op in circuit.ops if op.gate not in _NOTHING for q in op.qubits}
     if idle := [q for q in range(circuit.qubits) if q not in used]:
         told.append(f"nothing happens on qubits {idle[:10]}")
     written_bits: set[int] = set()

@@ -77,7 +77,7 @@ class Desk:
             told.append("statevector")
             if pure:
                 told.append("matrix_product_state")
-        return tuple(told)
+        return tuple(method for method in told if _shows(method, features.snapshots))
 
     def choose(
         self, features: Features, work: Work, method: str, outputs: frozenset[str] = frozenset()
@@ -102,11 +102,16 @@ class Desk:
                 )
             if outputs & _STATE_OUTPUTS and method != "statevector":
                 raise NotAdmitted(f"{method} lists no amplitudes: ask for statevector")
+            if not _shows(method, features.snapshots):
+                raise NotAdmitted(
+                    f"{method} does not tell all of these snapshots: ask for automatic"
+                )
             methods = (method,)
-        told = [estimate(features, name, work, self.coefficients) for name in methods]
-        for one in told:
-            if self._fits(one):
-                return one
+        told = []
+        for name in methods:  # each is estimated only if those before do not fit
+            told.append(estimate(features, name, work, self.coefficients))
+            if self._fits(told[-1]):
+                return told[-1]
         raise NotAdmitted("; ".join(self._why(features, work, one) for one in told))
 
     def admit(
@@ -169,6 +174,15 @@ class Desk:
         if width:
             return f"with as many gates and shots at most {width} qubits would be admitted"
         return "with as many gates and shots no width would be admitted"
+
+
+def _shows(method: str, snapshots: frozenset[str]) -> bool:
+    """Whether a method tells snapshots of these kinds."""
+    if method == "density_matrix":
+        return "statevector" not in snapshots
+    if method == "stabilizer":
+        return snapshots <= {"probabilities", "expectation"}
+    return method == "statevector" or not snapshots
 
 
 def _last(fits: Callable[[int], bool], low: int, high: int) -> int:

@@ -14,35 +14,31 @@ import msgspec
 from ..world import Artifact, BlobRef, Context, Failed, check
 from .arguments import find
 from .quantum_angles import AngleError, angle_of
-from .quantum_canonical import canonical, digest
-from .quantum_circuit import Circuit, CircuitError, TooLarge, bind, read
-from .quantum_estimate import Work
-from .quantum_features import Features, features_of
+from .quantum_circuit import Circuit, bind, read
+from .quantum_component import CircuitError, TooLarge
+from .quantum_devices import device_named, fitted, touched, without_errors
+from .quantum_estimate import Noisy, Work
+from .quantum_features import Features
 from .quantum_gates import GATES
+from .quantum_known import Known, Seen
 from .quantum_limits import QuantumLimits
 
 SHOTS: Final = 1_024
 STATE_OUTPUTS: Final = frozenset(("statevector", "probabilities"))
-DEVICE: Final = re.compile(r"generic_([2-9]|[1-5]\d|6[0-4])|fake_[a-z0-9_]{1,40}")
 COUPLING: Final = re.compile(r"(?:line|ring|full)_([2-9]|[1-9]\d)")
 _LABEL: Final = re.compile(r"[IXYZ]+")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _TIME_US_MAX: Final = 1e9
-_NAMED_QUBITS: Final = 30
 
 
 class One(msgspec.Struct, frozen=True):
-    """A circuit of a job: as it is run, its hash, and its features."""
+    """A circuit of a job: as it is run, what the worker gets of it, its hash and features."""
 
     circuit: Circuit
+    payload: dict[str, Any]
     hash: str
     features: Features
     work: Work
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        """What the worker gets of it, besides the method."""
-        return payload_of(self.circuit)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -57,20 +53,12 @@ class Asked(msgspec.Struct, frozen=True):
     shots: int
     seed: int
     bond: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def costed(self) -> list[tuple[Features, Work]]:
         """What admission looks at."""
         return [(one.features, one.work) for one in self.ones]
-
-
-def payload_of(circuit: Circuit) -> dict[str, Any]:
-    """A circuit as the worker gets it."""
-    ops = [[op.gate, op.params, op.qubits, op.clbits, op.when] for op in circuit.ops]
-    told: dict[str, Any] = msgspec.to_builtins(
-        {"qubits": circuit.qubits, "clbits": circuit.clbits, "ops": ops}
-    )
-    return told
 
 
 def document(ctx: Context, given: object) -> object:
@@ -116,15 +104,19 @@ def circuit_asked(ctx: Context, args: Mapping[str, Any], limits: QuantumLimits) 
     return bind(circuit, args["values"]) if "values" in args else circuit
 
 
-def job_asked(ctx: Context, args: Mapping[str, Any], limits: QuantumLimits) -> Asked:
+def job_asked(ctx: Context, args: Mapping[str, Any], known: Known) -> Asked:
     """The job that `run`, `estimate`, `expect` and `check` are about.
 
     Raises:
         CircuitError: something in it cannot be run as it is; the sentence says what.
     """
-    circuits = _circuits(ctx, args, limits)
+    limits = known.limits
+    seen = _circuits(ctx, args, known)
+    circuits = [one.circuit for one in seen]
     observables = _observables(args.get("observables", {}), circuits, limits)
-    outputs = frozenset(args.get("outputs", () if observables else ("counts",)))
+    has_snapshots = any(one.features.snapshots for one in seen)
+    is_told = observables or (has_snapshots and not any(one.features.measures for one in seen))
+    outputs = frozenset(args.get("outputs", () if is_told else ("counts",)))
     if observables:
         outputs |= {"expectations"}
     elif "expectations" in outputs:
@@ -132,45 +124,25 @@ def job_asked(ctx: Context, args: Mapping[str, Any], limits: QuantumLimits) -> A
     noise = _noise(args.get("noise", {}))
     points = _points(args.get("sweep", []), circuits, limits)
     shots = args.get("shots", SHOTS)
-    if not outputs & {"counts", "memory"} and not noise:
+    if not outputs & {"counts", "memory"} and not noise and not has_snapshots:
         shots = 1
     bond = args.get("bond", limits.bond)
     if bond > limits.bond_max:
         raise TooLarge(f"a bond is at most {limits.bond_max} here, not {bond}")
-    if (
-        "memory" in outputs
-        and shots * len(points or (1,)) * len(circuits) > limits.memory_shots_max
-    ):
+    count = max(len(points), 1)
+    if "memory" in outputs and shots * count * len(circuits) > limits.memory_shots_max:
         raise TooLarge(
             f"memory lists at most {limits.memory_shots_max} shots in all: ask for counts"
         )
+    noisy: Noisy = "gates" if noise.keys() - {"readout"} else "readout" if noise else "no"
     terms = sum(len(sum_) for sum_ in observables.values())
-    ones, amplitudes, operations = [], 0, 0
-    for place, given in enumerate(circuits):
-        circuit = canonical(given)
-        operations += len(circuit.ops)
-        features = _features(circuit, outputs)
-        numbers = 2**circuit.qubits if outputs & STATE_OUTPUTS and circuit.qubits < 60 else 0
-        amplitudes += numbers * max(len(points), 1) * len(outputs & STATE_OUTPUTS)
-        work = Work(
-            shots,
-            max(len(points), 1),
-            bond,
-            "gates" if noise.keys() - {"readout"} else "readout" if noise else "no",
-            _device_qubits(noise),
-            terms,
-            numbers,
-            place,
-        )
-        ones.append(One(circuit, digest(circuit), features, work))
-    if operations > limits.operations_max:
-        most = limits.operations_max
-        raise TooLarge(
-            f"the circuits have {operations} operations, at most {most} are run at a time"
-        )
-    if amplitudes > limits.amplitudes_max:
-        most = limits.amplitudes_max
-        raise TooLarge(f"the answer would list {amplitudes} amplitudes, at most {most} are listed")
+    errors, warnings = _errors(noise, circuits)
+    work = Work(shots, count, bond, noisy, errors, terms)
+    ones = [
+        _one(one, outputs, msgspec.structs.replace(work, place=place))
+        for place, one in enumerate(seen)
+    ]
+    _check_sizes(ones, count, limits)
     return Asked(
         tuple(ones),
         args.get("method", "automatic"),
@@ -181,33 +153,95 @@ def job_asked(ctx: Context, args: Mapping[str, Any], limits: QuantumLimits) -> A
         shots,
         args.get("seed", 0),
         bond,
+        warnings,
     )
 
 
-def _circuits(ctx: Context, args: Mapping[str, Any], limits: QuantumLimits) -> list[Circuit]:
-    many = args.get("circuits")
+def _one(seen: Seen, outputs: frozenset[str], work: Work) -> One:
+    """A circuit in canonical form, with what is to be done with it.
+
+    Raises:
+        CircuitError: it does not tell what is asked for.
+    """
+    circuit, features = seen.form, _features(seen, outputs)
+    if features.snapshots:
+        _check_snapshots(circuit, work.noisy)
+    ops = circuit.ops if features.snapshots else ()
+    shown = [(op.snapshot, len(op.qubits)) for op in ops if op.snapshot]
+    numbers = 2**circuit.qubits * len(outputs & STATE_OUTPUTS)
+    work = msgspec.structs.replace(
+        work,
+        amplitudes=numbers + sum(snapshot.numbers(width) for snapshot, width in shown),
+        snapshot_passes=sum(snapshot.passes(width) for snapshot, width in shown),
+    )
+    return One(circuit, seen.payload, seen.hash, features, work)
+
+
+def _check_sizes(ones: Sequence[One], points: int, limits: QuantumLimits) -> None:
+    """Refuse a job that is too large for its answer, or for a worker to build.
+
+    Raises:
+        TooLarge: with the figures.
+    """
+    operations = sum(len(one.circuit.ops) for one in ones)
+    if operations > limits.operations_max:
+        most = limits.operations_max
+        raise TooLarge(
+            f"the circuits have {operations} operations, at most {most} are run at a time"
+        )
+    ops = [op for one in ones if one.features.snapshots for op in one.circuit.ops]
+    terms = sum(len(op.snapshot.terms) for op in ops if op.snapshot)
+    if terms > limits.terms_max:
+        raise TooLarge(f"observables have at most {limits.terms_max} terms in all")
+    amplitudes = points * sum(one.work.amplitudes for one in ones)
+    if amplitudes > limits.amplitudes_max:
+        most = limits.amplitudes_max
+        told = amplitudes if amplitudes < 1e15 else f"{amplitudes:.1e}"
+        raise TooLarge(f"the answer would list {told} amplitudes, at most {most} are listed")
+
+
+def _check_snapshots(circuit: Circuit, noisy: Noisy) -> None:
+    """Refuse a state vector where each shot has another one.
+
+    Raises:
+        CircuitError: with the label.
+    """
+    is_one = noisy != "gates"
+    for op in circuit.ops:
+        if op.snapshot and op.snapshot.kind == "statevector" and not is_one:
+            raise CircuitError(
+                f"snapshot {op.snapshot.label!r}: after a measurement, a reset or a condition, and "
+                "under noise, each shot has another state: ask for density_matrix or probabilities"
+            )
+        is_one = is_one and not op.when and op.gate not in ("measure", "reset")
+
+
+def _circuits(ctx: Context, args: Mapping[str, Any], known: Known) -> list[Seen]:
+    many, most = args.get("circuits"), known.limits.circuits_max
     if many is None:
-        return [circuit_asked(ctx, args, limits)]
+        if "circuit" not in args:
+            raise CircuitError("give a circuit")
+        return [known.read(document(ctx, args["circuit"]), args.get("values"))]
     if "circuit" in args:
         raise CircuitError("give a circuit or circuits, not both")
-    if not 1 <= len(many) <= limits.circuits_max:
-        raise TooLarge(f"a job has 1 to {limits.circuits_max} circuits, not {len(many)}")
+    if not 1 <= len(many) <= most:
+        raise TooLarge(f"a job has 1 to {most} circuits, not {len(many)}")
     told = []
     for number, given in enumerate(many):
         try:
-            told.append(read(document(ctx, given), limits))
+            told.append(known.read(document(ctx, given)))
         except CircuitError as error:
             raise type(error)(f"circuit {number}: {error}") from None
     return told
 
 
-def _features(circuit: Circuit, outputs: frozenset[str]) -> Features:
+def _features(seen: Seen, outputs: frozenset[str]) -> Features:
     """The features of a circuit, as far as what is asked for lets it be run.
 
     Raises:
         CircuitError: it measures nothing where counts are asked for, or too early for a state.
     """
-    features = features_of(circuit)
+    features = seen.features
     if outputs & {"counts", "memory"} and not features.measures:
         raise CircuitError("nothing is measured: add measure, or ask for other outputs")
     if outputs & (STATE_OUTPUTS | {"expectations"}):
@@ -216,7 +250,7 @@ def _features(circuit: Circuit, outputs: frozenset[str]) -> Features:
                 "a state is told of circuits that measure at the end only, without reset and "
                 "conditions: ask for counts"
             )
-        return msgspec.structs.replace(features, qubits=tuple(range(circuit.qubits)))
+        return msgspec.structs.replace(features, qubits=tuple(range(seen.circuit.qubits)))
     return features
 
 
@@ -282,7 +316,7 @@ def _noise(given: Mapping[str, Any]) -> dict[str, Any]:
     if "device" in given:
         if len(given) > 1:
             raise CircuitError("a device brings its own noise: name it alone")
-        return {"device": device(given["device"])}
+        return {"device": device_named(given["device"]).name}
     if "depolarizing" in given:
         rates = given["depolarizing"]
         told["depolarizing"] = {place: _chance(rates[place]) for place in sorted(rates)}
@@ -305,10 +339,19 @@ def _noise(given: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _device_qubits(noise: Mapping[str, Any]) -> int:
-    """How many qubits the device of a noise model has; a named one at most about so many."""
-    number = str(noise.get("device", "_0")).rpartition("_")[2]
-    return int(number) if number.isdigit() else _NAMED_QUBITS
+def _errors(noise: Mapping[str, Any], circuits: Sequence[Circuit]) -> tuple[int, tuple[str, ...]]:
+    """How many errors the device of a noise model brings, and a warning of gates that have none there.
+
+    Raises:
+        CircuitError: a circuit does not fit on it.
+    """
+    if "device" not in noise:
+        return 0, ()
+    used = {q for circuit in circuits for q in touched(circuit)}
+    device = fitted(noise["device"], max(used, default=0) + 1)
+    names = sorted({name for one in circuits for name in without_errors(device, one)})
+    told = f"{', '.join(names)} have no error on {device.name}: transpile for it first"
+    return device.errors(len(used)), (told,) if names else ()
 
 
 def _chance(value: object) -> float:
@@ -316,17 +359,6 @@ def _chance(value: object) -> float:
     if not 0.0 <= chance <= 1.0:
         raise CircuitError(f"a probability lies between 0 and 1, not at {chance:g}")
     return chance
-
-
-def device(name: str) -> str:
-    """The name of a fake device, if it can be one.
-
-    Raises:
-        CircuitError: it cannot.
-    """
-    if not DEVICE.fullmatch(name):
-        raise CircuitError(f"there is no device {name[:64]!r}: take generic_5 or fake_manila")
-    return name
 
 
 def coupling(given: object, qubits: int) -> list[list[int]] | str:
@@ -359,7 +391,7 @@ def basis(given: Sequence[str]) -> list[str]:
         CircuitError: one of them is no gate.
     """
     for name in given:
-        if name not in GATES or not GATES[name].acts:
+        if name not in GATES or not GATES[name].qasm3 or not GATES[name].acts:
             raise CircuitError(
                 f"{name[:64]!r} is no gate to transpile to: take rz, sx, x, cx or others"
             )

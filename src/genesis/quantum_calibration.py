@@ -5,16 +5,16 @@ Whoever calls it measures; this module says what is to be measured, and what fol
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from .quantum_asking import payload_of
 from .quantum_canonical import canonical
 from .quantum_circuit import read
 from .quantum_estimate import Work, estimate
 from .quantum_features import features_of
+from .quantum_known import payload_of
 from .quantum_limits import MEBIBYTE, Coefficients, QuantumLimits
 
 FACTOR_MAX: Final = 20.0
@@ -53,6 +53,19 @@ def _circuit(
     return {"qubits": qubits, "clbits": qubits, "components": components}
 
 
+def _line(qubits: int) -> list[dict[str, Any]]:
+    """What makes all qubits agree."""
+    return [_component("h", 0), *(_component("cx", q, q + 1) for q in range(qubits - 1))]
+
+
+def _swapped(qubits: int, swaps: int, first: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Turned qubits, with the outer ones swapped again and again."""
+    document = _circuit(qubits, 1, pair="")
+    turns, measures = document["components"][:qubits], document["components"][qubits:]
+    moves = [_component("swap", 0, qubits - 1)] * swaps
+    return document | {"components": [*first, *turns, *moves, *measures]}
+
+
 def _conditional(qubits: int, layers: int) -> dict[str, Any]:
     """The same, with a condition on the last gate."""
     document = _circuit(qubits, layers, again=1)
@@ -83,14 +96,9 @@ def probes() -> list[Probe]:
         _probe(sv, "amplitudes", "sv_one sv_many sv_diagonal sv_amplitude", _circuit(19, 10), 1),
         _probe(sv, "base", "ps_base", _circuit(2, 1, again=1), 1),
         _probe(sv, "operations", "ps_gate", _circuit(4, 200, again=1), 1),
-        _probe(
-            sv,
-            "shots",
-            "ps_shot ps_shot_gate",
-            _circuit(3, 10, again=1),
-            20_000,
-        ),
-        _probe(sv, "shots", "ps_shot_gate_noisy", _conditional(3, 10), 2_000),
+        _probe(sv, "shots", "ps_shot", _circuit(1, 1, again=1), 20_000),
+        _probe(sv, "operations of shots", "ps_shot_gate", _circuit(3, 60, again=1), 5_000),
+        _probe(sv, "operations of shots", "ps_shot_gate_noisy", _conditional(3, 10), 2_000),
         _probe(
             sv,
             "amplitudes",
@@ -100,14 +108,24 @@ def probes() -> list[Probe]:
         ),
         _probe(st, "base", "st_base", _circuit(2, 1, "h"), 1),
         _probe(st, "operations", "st_gate st_gate_qubit", _circuit(20, 50, "h"), 1),
-        _probe(st, "shots", "st_shot_1 st_shot_2 st_shot_3", _circuit(30, 2, "h"), 20_000),
+        _probe(st, "shots", "st_shot st_shot_1 st_shot_2 st_shot_3", _circuit(30, 2, "h"), 20_000),
         _probe(dm, "base", "dm_base", _circuit(2, 1), 1),
         _probe(dm, "operations", "dm_gate", _circuit(3, 200), 1),
-        _probe(dm, "amplitudes", "dm_many dm_diagonal dm_noisy", _circuit(10, 4), 1),
+        _probe(
+            dm,
+            "amplitudes",
+            "dm_amplitude dm_permuting dm_one dm_diagonal_one dm_diagonal_two dm_dense dm_noisy",
+            _circuit(10, 4),
+            1,
+        ),
         _probe(mps, "base", "mps_base", _circuit(2, 1), 1),
         _probe(mps, "operations", "mps_gate", _circuit(60, 10, pair=""), 1),
-        _probe(mps, "bonds", "mps_op mps_work", _circuit(20, 12), 1),
-        _probe(mps, "shots", "mps_shot mps_shot_qubit mps_shot_bond", _circuit(16, 4), 2_000),
+        _probe(mps, "steps", "mps_step", _swapped(12, 200), 1),
+        _probe(mps, "bonds", "mps_bond", _swapped(12, 200, _line(12)), 1),
+        _probe(mps, "work", "mps_work", _circuit(20, 12), 1),
+        _probe(mps, "shots", "mps_shot mps_shot_qubit", _circuit(20, 1, pair=""), 5_000),
+        _probe(mps, "sites", "mps_shot_site", _circuit(20, 2), 2_000),
+        _probe(mps, "squares", "mps_shot_bond", _circuit(20, 12), 2_000),
     ]
 
 

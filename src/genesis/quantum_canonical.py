@@ -15,9 +15,12 @@ import msgspec
 
 from .quantum_angles import Angle
 from .quantum_circuit import Circuit, Op
+from .quantum_component import Snapshot
 from .quantum_gates import GATES
 
 FORMAT = "scripworld-circuit-1"
+LAST = 1 << 62
+"""The place of a snapshot: behind all operations of its moment."""
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
@@ -33,19 +36,23 @@ def canonical(circuit: Circuit) -> Circuit:
             start, end = symmetric
             end = end if end >= 0 else len(qubits) + end
             qubits = (*qubits[:start], *sorted(qubits[start:end]), *qubits[end:])
-        rows.append((level, min(qubits, default=-1), qubits, op))
-    if any(not op.qubits for *_, op in rows):  # global phases alone can stand at one place
-        rows.sort(key=lambda row: (row[0], row[1], row[3].when, repr(row[3].params)))
+        place = LAST if op.snapshot else min(qubits, default=-1)
+        rows.append((level, place, qubits, op))
+    if any(not -1 < place < LAST for _, place, *_ in rows):  # what can stand at one place
+        rows.sort(key=lambda row: (*row[:2], row[3].when, repr((row[3].params, row[3].snapshot))))
     else:
         rows.sort(key=lambda row: row[:2])
-    ops = tuple([Op(op.gate, op.params, q, op.clbits, op.when) for _, _, q, op in rows])
+    ops = tuple(
+        [Op(op.gate, op.params, q, op.clbits, op.when, "", op.snapshot) for *_, q, op in rows]
+    )
     return Circuit(circuit.qubits, circuit.clbits, ops, circuit.parameters)
 
 
 def levels_of(circuit: Circuit) -> list[int]:
     """For each operation the earliest moment, from 1, at which it can happen; 0 for barriers.
 
-    Operations of one moment share no qubit and write no bit that another reads or writes.
+    Operations of one moment share no qubit and write no bit that another reads or writes; a snapshot
+    takes no time and stands at the end of a moment.
     """
     qubit = [0] * circuit.qubits
     written = [0] * circuit.clbits
@@ -62,7 +69,8 @@ def levels_of(circuit: Circuit) -> list[int]:
             level = max(level, touched[c])
         for c, _ in op.when:
             level = max(level, written[c])
-        level += 1
+        if not op.snapshot:
+            level += 1
         for q in op.qubits:
             qubit[q] = level
         for c in op.clbits:
@@ -77,7 +85,8 @@ def hash_of(circuit: Circuit) -> str:
     """SHA-256 of the canonical form, in hexadecimal digits.
 
     The form is JSON: format, qubits, clbits, parameters, and [gate, angles, qubits, clbits,
-    conditions] of each operation, with angles as ``float.hex`` writes them.
+    conditions] of each operation, with angles as ``float.hex`` writes them; of a snapshot also
+    [label, kind, terms].
     """
     return digest(canonical(circuit))
 
@@ -85,7 +94,10 @@ def hash_of(circuit: Circuit) -> str:
 def digest(form: Circuit) -> str:
     """The hash of a circuit that is in canonical form."""
     ops = [
-        [op.gate, [_exact(p) for p in op.params], op.qubits, op.clbits, op.when] for op in form.ops
+        [op.gate, [_exact(p) for p in op.params], op.qubits, op.clbits, op.when]
+        if not op.snapshot
+        else [op.gate, [], op.qubits, [], [], _shown(op.snapshot)]
+        for op in form.ops
     ]
     told = [FORMAT, form.qubits, form.clbits, form.parameters, ops]
     return hashlib.sha256(_ENCODER.encode(told)).hexdigest()
@@ -94,6 +106,11 @@ def digest(form: Circuit) -> str:
 def seal(hash: str, metadata: dict[str, Any]) -> str:
     """SHA-256 over a circuit's hash together with what is said about it."""
     return hashlib.sha256(_ENCODER.encode([FORMAT, hash, metadata])).hexdigest()
+
+
+def _shown(snapshot: Snapshot) -> Any:
+    terms = [[word, factor.hex()] for word, factor in snapshot.terms]
+    return [snapshot.label, snapshot.kind, terms]
 
 
 def _exact(angle: Angle) -> Any:

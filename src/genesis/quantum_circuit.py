@@ -7,36 +7,46 @@ not know what circuits cost, how they are written elsewhere, or who asks.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from .quantum_angles import PARAMETER, Angle, AngleError, angle_of, bound
-from .quantum_gates import CONTROLLED, GATES, REWRITTEN, named, nearest
+from .quantum_component import (
+    CircuitError,
+    Snapshot,
+    TooLarge,
+    When,
+    check_shape,
+    check_words,
+    condition_of,
+    joined,
+    known,
+    known_to,
+    matrix_of,
+    matrix_told,
+    snapshot_of,
+    whole_number,
+    wires_of,
+)
+from .quantum_gates import CONTROLLED, GATES, named, nearest
 from .quantum_limits import QuantumLimits
 
 _ID_CHARS_MAX: Final = 64
 _REPEAT_MAX: Final = 1_000_000
+_SNAPSHOTS_MAX: Final = 64
 _FIELDS: Final = {"name", "qubits", "clbits", "parameters", "components"}
-_UNCONDITIONAL: Final = {"barrier", "gphase"}
-_COMPONENT: Final = {"id", "gate", "qubits", "clbits", "params", "condition", "repeat"}
-
-When = tuple[tuple[int, int], ...]
-"""Classical bits and the values that they must have, in order of the bits."""
-
-
-class CircuitError(ValueError):
-    """A list of components that is no circuit; the sentence names the component and says why."""
-
-
-class TooLarge(CircuitError):
-    """A circuit beyond a limit; the sentence gives the figures."""
+_UNCONDITIONAL: Final = {"barrier", "gphase", "snapshot"}
 
 
 class Op(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One operation of a flat circuit; ``id`` is its component's, empty if it was written out."""
+    """One operation of a flat circuit.
+
+    Attributes:
+        params: angles; of a matrix its entries, row by row, each by its real and imaginary part.
+        id: its component's, empty if it was written out.
+    """
 
     gate: str
     params: tuple[Angle, ...]
@@ -44,6 +54,7 @@ class Op(msgspec.Struct, frozen=True, array_like=True, gc=False):
     clbits: tuple[int, ...]
     when: When
     id: str = ""
+    snapshot: Snapshot | None = None
 
 
 class Circuit(msgspec.Struct, frozen=True):
@@ -67,6 +78,7 @@ class _Node(msgspec.Struct, frozen=True):
     clbits: tuple[int, ...]
     when: When
     repeat: int
+    snapshot: Snapshot | None
 
 
 class _Definition(msgspec.Struct, frozen=True):
@@ -120,7 +132,11 @@ def document_of(circuit: Circuit) -> dict[str, Any]:
         component: dict[str, Any] = {"gate": op.gate, "qubits": list(op.qubits)}
         if op.id:
             component["id"] = op.id
-        if op.params:
+        if op.snapshot:
+            component |= _told_of(op.snapshot)
+        elif op.gate == "unitary":
+            component["matrix"] = matrix_told(op.params)
+        elif op.params:
             component["params"] = [_told(angle) for angle in op.params]
         if op.clbits:
             component["clbits"] = list(op.clbits)
@@ -130,6 +146,13 @@ def document_of(circuit: Circuit) -> dict[str, Any]:
         components.append(component)
     document = {"qubits": circuit.qubits, "clbits": circuit.clbits, "components": components}
     return document | ({"parameters": list(circuit.parameters)} if circuit.parameters else {})
+
+
+def _told_of(snapshot: Snapshot) -> dict[str, Any]:
+    told: dict[str, Any] = {"label": snapshot.label, "kind": snapshot.kind}
+    if snapshot.kind == "statevector":
+        told["qubits"] = []
+    return told | ({"observable": dict(snapshot.terms)} if snapshot.terms else {})
 
 
 def _told(angle: Angle) -> float | str:
@@ -152,7 +175,7 @@ def _operation(gate: str, params: tuple[Angle, ...], like: Op) -> Op:
         gate = "cp"
     if gate == "u" and params == (0.0, 0.0, 0.0):
         gate, params = "id", ()
-    return Op(gate, params, qubits, like.clbits, like.when, like.id)
+    return Op(gate, params, qubits, like.clbits, like.when, like.id, like.snapshot)
 
 
 class _Reader:
@@ -190,6 +213,7 @@ class _Reader:
             raise TooLarge(f"{detail} admitted: repeat less, or run it in parts")
         ops: list[Op] = []
         self._expand(main, (), (), {}, (), ops, False)
+        _check_labels([op.snapshot.label for op in ops if op.snapshot])
         return Circuit(main.qubits, main.clbits, tuple(ops), main.parameters)
 
     # Checking one definition.
@@ -198,9 +222,11 @@ class _Reader:
         where = f"sub-circuit {name!r}: " if name else ""
         if not isinstance(document, dict):
             raise CircuitError(f"{where}a circuit is an object with qubits, clbits and components")
-        _known(document, _FIELDS if name else _FIELDS | {"circuits"}, name or "the circuit")
-        qubits = _count(document.get("qubits"), where, "qubits", 1, self._limits.qubits_max)
-        clbits = _count(document.get("clbits", 0), where, "clbits", 0, self._limits.clbits_max)
+        known(document, _FIELDS if name else _FIELDS | {"circuits"}, name or "the circuit")
+        qubits = whole_number(document.get("qubits"), where, "qubits", 1, self._limits.qubits_max)
+        clbits = whole_number(
+            document.get("clbits", 0), where, "clbits", 0, self._limits.clbits_max
+        )
         parameters = document.get("parameters", [])
         if not isinstance(parameters, list) or len(parameters) > self._limits.parameters_max:
             most = self._limits.parameters_max
@@ -239,24 +265,35 @@ class _Reader:
         if not isinstance(id, str) or len(id) > _ID_CHARS_MAX:
             raise CircuitError(f"{label}: an id is a text of at most {_ID_CHARS_MAX} characters")
         label = f"{where}component {id!r}" if id else label
-        _known(component, _COMPONENT, label)
         target, is_circuit = self._target(component.get("gate"), label)
+        known_to(target, component, label)
         repeat = component.get("repeat", 1)
         if repeat != 1 or type(repeat) is not int:
-            repeat = _count(repeat, f"{label}: ", "repeat", 0, _REPEAT_MAX)
-        qubits = _wires(component.get("qubits", []), wires[0], label, "qubit")
-        clbits = _wires(component.get("clbits", []), wires[1], label, "clbit")
+            repeat = whole_number(repeat, f"{label}: ", "repeat", 0, _REPEAT_MAX)
+        qubits = wires_of(component.get("qubits", []), wires[0], label, "qubit")
+        clbits = wires_of(component.get("clbits", []), wires[1], label, "clbit")
         params = self._angles(component.get("params", []), parameters, label)
         when: When = ()
         if component.get("condition") is not None:
-            when = _condition(component["condition"], wires[1], label)
+            when = condition_of(component["condition"], wires[1], label)
             if any(bit in clbits for bit, _ in when):
                 raise CircuitError(f"{label} writes a classical bit of its own condition")
             if target in _UNCONDITIONAL:
                 raise CircuitError(f"{label}: {target} takes no condition")
+        snapshot = None
+        if target == "snapshot":
+            if where or repeat != 1:
+                raise CircuitError(f"{label}: a snapshot stands once, and in no sub-circuit")
+            snapshot = snapshot_of(component, len(qubits), label)
+            qubits = qubits or tuple(range(wires[0]))
+            check_words(snapshot, len(qubits), label)
+        elif target == "unitary":
+            if params:
+                raise CircuitError(f"{label}: unitary has a matrix, and no params")
+            params = matrix_of(component.get("matrix"), len(qubits), label)
         if not is_circuit:
-            _check_shape(target, params, qubits, clbits, label)
-        return _Node(label, id, target, is_circuit, params, qubits, clbits, when, repeat)
+            check_shape(target, params, qubits, clbits, label)
+        return _Node(label, id, target, is_circuit, params, qubits, clbits, when, repeat, snapshot)
 
     def _angles(self, given: Any, parameters: Sequence[str], label: str) -> tuple[Angle, ...]:
         given = given if isinstance(given, list) else [given]
@@ -340,7 +377,7 @@ class _Reader:
                 own_c = tuple([clbits[c] for c in own_c])
             if node.when:
                 inner_when = [(clbits[c] if is_inside else c, v) for c, v in node.when]
-                own_when = _both(when, inner_when, node.label)
+                own_when = joined(when, inner_when, node.label)
             params = node.params
             if is_inside and params:
                 try:
@@ -353,7 +390,8 @@ class _Reader:
                 if own_when and node.target in _UNCONDITIONAL:
                     raise CircuitError(f"{node.label}: {node.target} takes no condition")
                 is_one = node.repeat == 1 and not is_inside
-                like = Op("", (), own_q, own_c, own_when, node.id if is_one else "")
+                id = node.id if is_one else ""
+                like = Op("", (), own_q, own_c, own_when, id, node.snapshot)
                 ops.extend([_operation(node.target, params, like)] * node.repeat)
                 continue
             sub = self._sub(node)
@@ -362,79 +400,13 @@ class _Reader:
                 self._expand(sub, own_q, own_c, inner, own_when, ops, True)
 
 
+def _check_labels(labels: list[str]) -> None:
+    if len(labels) > _SNAPSHOTS_MAX:
+        raise TooLarge(f"a circuit has at most {_SNAPSHOTS_MAX} snapshots, not {len(labels)}")
+    for at, label in enumerate(labels):
+        if label in labels[:at]:
+            raise CircuitError(f"two snapshots have the label {label!r}")
+
+
 def _has_components(document: object) -> bool:
     return isinstance(document, dict) and isinstance(document.get("components"), list)
-
-
-def _known(document: Mapping[str, object], fields: Set[str], where: str) -> None:
-    if document.keys() <= fields:
-        return
-    for field in document:
-        if field not in fields:
-            near = get_close_matches(str(field)[:64], fields, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(fields))}"
-            raise CircuitError(f"{where}: there is no field {str(field)[:64]!r}: {hint}")
-
-
-def _count(value: object, where: str, what: str, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise CircuitError(f"{where}{what} is a whole number from {least}")
-    if value > most:
-        raise TooLarge(f"{where}{what} is {value}, at most {most} is admitted")
-    return value
-
-
-def _wires(value: object, count: int, label: str, what: str) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise CircuitError(f"{label}: {what}s is a list of whole numbers")
-    if len(value) > count:
-        raise CircuitError(f"{label}: it names {len(value)} {what}s, the circuit has {count}")
-    for wire in value:
-        if type(wire) is not int:
-            raise CircuitError(f"{label}: {what}s is a list of whole numbers")
-        if not 0 <= wire < count:
-            there = f"0 to {count - 1}" if count else "none"
-            raise CircuitError(f"{label}: there is no {what} {wire}: the circuit has {there}")
-    if len(value) > 1 and len(set(value)) < len(value):
-        raise CircuitError(f"{label}: a {what} is named twice")
-    return tuple(value)
-
-
-def _condition(value: object, clbits: int, label: str) -> When:
-    if not isinstance(value, dict) or set(value) - {"clbit", "clbits", "value"}:
-        raise CircuitError(f"{label}: a condition is an object with clbits and value")
-    bits = [value["clbit"]] if "clbit" in value else value.get("clbits")
-    wires = _wires(bits, clbits, f"{label}: its condition", "clbit")
-    if not wires:
-        raise CircuitError(f"{label}: its condition names no clbit")
-    wanted = _count(value.get("value", 1), f"{label}: its condition: ", "value", 0, 2**62)
-    if wanted >> len(wires):
-        raise CircuitError(f"{label}: {len(wires)} classical bits are never {wanted}")
-    return tuple(sorted((wire, wanted >> i & 1) for i, wire in enumerate(wires)))
-
-
-def _both(outer: When, inner: Sequence[tuple[int, int]], label: str) -> When:
-    joined = dict(outer)
-    for bit, value in inner:
-        if joined.setdefault(bit, value) != value:
-            raise CircuitError(f"{label}: its condition and the one around it are never both true")
-    return tuple(sorted(joined.items()))
-
-
-def _check_shape(
-    name: str,
-    params: tuple[Angle, ...],
-    qubits: tuple[int, ...],
-    clbits: tuple[int, ...],
-    label: str,
-) -> None:
-    gate = GATES.get(name) or GATES["u" if name == "u2" else "cu"]
-    if not gate.qubits <= len(qubits) <= gate.most:
-        wants = str(gate.qubits) if gate.qubits == gate.most else f"{gate.qubits} to {gate.most}"
-        raise CircuitError(f"{label}: {name} takes {wants} qubits, not {len(qubits)}")
-    wanted = REWRITTEN.get(name, gate.params)
-    if len(params) != wanted:
-        raise CircuitError(f"{label}: {name} takes {wanted} params, not {len(params)}")
-    if len(clbits) != gate.clbits:
-        how = ": measure into one classical bit" if name == "measure" else ""
-        raise CircuitError(f"{label}: {name} takes {gate.clbits} clbits, not {len(clbits)}{how}")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .quantum_circuit import CircuitError
+from .quantum_component import CircuitError
 
 
 def compared(a: object, b: object) -> dict[str, Any]:

@@ -6,15 +6,16 @@ formula is named, so that whoever is refused sees why. It must not know quotas o
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final, Literal
 
 import msgspec
 
+from .quantum_bonds import load_of
 from .quantum_features import Features
 from .quantum_limits import MEBIBYTE, Coefficients
 
 Method = Literal["statevector", "stabilizer", "density_matrix", "matrix_product_state"]
+Noisy = Literal["no", "readout", "gates"]
 METHODS: Final = ("statevector", "stabilizer", "density_matrix", "matrix_product_state")
 FUSED_FROM: Final = 15
 """From this width on the simulator fuses gates."""
@@ -29,19 +30,21 @@ class Work(msgspec.Struct, frozen=True):
 
     Attributes:
         points: of a sweep; 1 without. bond: the cap χ, for a matrix product state.
-        noisy: what is under a noise model. device_qubits: of the device that it is made after, or 0.
+        noisy: what is under a noise model. device_errors: those that are made after a device.
         pauli_terms: of all observables.
+        snapshot_passes: how often snapshots go through the whole state, about.
         amplitudes: numbers that the answer lists, of one point. place: in its batch, from 0.
     """
 
     shots: int
     points: int = 1
     bond: int = 32
-    noisy: Literal["no", "readout", "gates"] = "no"
-    device_qubits: int = 0
+    noisy: Noisy = "no"
+    device_errors: int = 0
     pauli_terms: int = 0
     amplitudes: int = 0
     place: int = 0
+    snapshot_passes: int = 0
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -69,11 +72,15 @@ def estimate(features: Features, method: str, work: Work, c: Coefficients) -> Es
     else:
         once, memory = _product(features, n, work, c, per_shot)
     once["observables"] = c.pauli_term * work.pauli_terms * _amplitudes(method, n, work.bond)
+    amplitudes = _amplitudes(method, n, work.bond)
+    each = c.ps_shot_gate_noisy + c.ps_measure * amplitudes
+    pass_ = work.shots * each if per_shot else c.pauli_term * amplitudes
+    once["snapshots"] = work.snapshot_passes * pass_
     once["answer"] = c.answer_amplitude * work.amplitudes
     terms = {name: seconds * work.points for name, seconds in once.items()}
     terms["base"] = once["base"] if work.place == 0 else c.batch
     if work.noisy != "no" and work.place == 0:
-        terms["noise"] = c.noise_base + c.noise_qubit_2 * work.device_qubits**2
+        terms["noise"] = c.noise_base + c.noise_error * work.device_errors
     terms["bindings"] = c.binding * (work.points - 1)
     terms = {name: seconds for name, seconds in terms.items() if seconds}
     bytes_ = BASE_BYTES + memory + SHOT_BYTES * work.shots * work.points
@@ -111,7 +118,8 @@ def _per_shot(f: Features, n: int, w: Work, c: Coefficients) -> dict[str, float]
     return {
         "base": c.ps_base,
         "operations": c.ps_gate * operations,
-        "shots": w.shots * (c.ps_shot + each * operations),
+        "shots": w.shots * c.ps_shot,
+        "operations of shots": w.shots * each * operations,
         "amplitudes": w.shots
         * 2.0**n
         * (gate * f.gates + c.ps_measure * f.measures + c.ps_amplitude),
@@ -123,7 +131,7 @@ def _stabilizer(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -
     terms = {
         "base": c.st_base,
         "operations": c.st_gate * operations + c.st_gate_qubit * f.gates * n,
-        "shots": w.shots * (c.st_shot_1 * n + c.st_shot_2 * n**2 + c.st_shot_3 * n**3),
+        "shots": w.shots * (c.st_shot + c.st_shot_1 * n + c.st_shot_2 * n**2 + c.st_shot_3 * n**3),
     }
     if per_shot:
         rough = f.conditions or w.noisy == "gates"
@@ -136,12 +144,20 @@ def _density(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -> d
     if w.noisy == "gates" or per_shot:  # nothing is fused
         each = c.dm_noisy * max(f.lowered, 1)
     else:
-        each = c.dm_many * max(f.lowered_many, 1) + c.dm_diagonal * f.diagonal
+        d = f.density
+        each = (
+            c.dm_amplitude
+            + c.dm_permuting * d.permuting
+            + c.dm_one * d.one
+            + c.dm_diagonal_one * d.diagonal_one
+            + c.dm_diagonal_two * d.diagonal_two
+            + c.dm_dense * d.dense
+        )
     amplitudes = 4.0**n * each
     return {
         "base": c.dm_base,
         "operations": c.dm_gate * f.lowered,
-        "shots": w.shots * c.dm_shot * n
+        "shots": w.shots * (c.sv_shot + c.sv_shot_qubit * n)
         + (w.shots * (c.ps_shot + c.ps_shot_gate_noisy * f.gates) if per_shot else 0.0),
         "amplitudes": amplitudes * (w.shots if per_shot else 1),
     }
@@ -150,26 +166,17 @@ def _density(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -> d
 def _product(
     f: Features, n: int, w: Work, c: Coefficients, per_shot: bool
 ) -> tuple[dict[str, float], float]:
-    bonds, work = _bonds(f, n, w.bond)
-    squares = sum(left * right for left, right in pairwise(bonds))
+    load = load_of(f.chain, n, w.bond)
     times = w.shots if per_shot else 1
+    sampled = w.shots * min(f.measures / max(n, 1), 1.0)
     terms = {
         "base": c.mps_base,
         "operations": c.mps_gate * (f.lowered + f.measures),
-        "bonds": times * (c.mps_op * f.two + c.mps_work * work),
-        "shots": w.shots * (c.mps_shot + c.mps_shot_qubit * n + c.mps_shot_bond * squares),
+        "steps": times * c.mps_step * load.steps,
+        "bonds": times * c.mps_bond * load.bonds,
+        "work": times * c.mps_work * load.work,
+        "shots": w.shots * c.mps_shot + sampled * c.mps_shot_qubit * n,
+        "sites": sampled * c.mps_shot_site * load.sites,
+        "squares": sampled * c.mps_shot_bond * load.squares,
     }
-    return terms, 16.0 * 2 * 3 * squares
-
-
-def _bonds(f: Features, n: int, cap: int) -> tuple[list[float], float]:
-    """A bound on the bond at each cut at the end, with 1 at both edges, and Σ ab·min(a, b) on the way."""
-    most = [1.0, *(float(min(cap, 2 ** min(cut, n - cut, 60))) for cut in range(1, n)), 1.0]
-    bonds = [1.0] * (n + 1)
-    work = 0.0
-    for low, high, weight in f.spans:
-        for cut in range(low + 1, min(high, n - 1) + 1):
-            bonds[cut] = min(bonds[cut] * 2.0**weight, most[cut])
-            a, b = 2.0 * bonds[cut - 1], 2.0 * bonds[cut + 1]
-            work += a * b * min(a, b)
-    return bonds, work
+    return terms, 16.0 * 2 * 3 * load.peak

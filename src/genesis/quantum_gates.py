@@ -16,6 +16,8 @@ import msgspec
 _OTHERS_MAX: Final = 100
 CONTROLS_MAX: Final = 30
 """Controls of mcx and mcp, at most."""
+MATRIX_QUBITS_MAX: Final = 2
+"""Qubits of a gate by its matrix, at most."""
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -28,7 +30,7 @@ class Gate(msgspec.Struct, frozen=True):
         clifford: it keeps a stabilizer state one.
         symmetric: from which to before which qubit the order makes no difference.
         two: two-qubit gates that it becomes where it is not native; ``weight`` tells those of mcx and
-            mcp. one: the same, for one-qubit gates.
+            mcp and of a matrix. one: the same, for one-qubit gates.
         qasm2, qasm3: its name there, ``""`` where it cannot be written; a modifier ends with a space.
         body: its definition for a dialect that does not have it: angles ``a0…``, qubits ``q0…``.
         defined: the dialects (2, 3) that need the definition.
@@ -53,11 +55,11 @@ class Gate(msgspec.Struct, frozen=True):
         """The one-qubit and the two-qubit gates that it becomes on so many qubits."""
         if self.most == self.qubits or not self.acts:
             return self.one, self.two
-        return 7 * (width - 1) ** 2, 4 * (width - 1) ** 2
+        return max(7 * (width - 1) ** 2, 1), 4 * (width - 1) ** 2
 
     @property
     def acts(self) -> bool:
-        """Whether it is a gate proper: no barrier, measurement or reset."""
+        """Whether it is a gate proper: no barrier, snapshot, measurement or reset."""
         return self.kind != "other"
 
 
@@ -203,10 +205,12 @@ _TABLE: Final = (
         qasm2="",
         qasm3="ctrl({}) @ p",
     ),
+    _same("unitary", 1, most=MATRIX_QUBITS_MAX, kind="many", qasm2="", qasm3=""),
     _same("gphase", 0, 1, kind="diagonal", one=0, qasm2=""),
     _same("measure", 1, clbits=1, kind="other", clifford=True),
     _same("reset", 1, kind="other", clifford=True),
     _same("barrier", 1, most=1_000_000, kind="other", clifford=True),
+    _same("snapshot", 1, most=1_000_000, kind="other", clifford=True, qasm2="", qasm3=""),
 )
 
 GATES: Final[Mapping[str, Gate]] = MappingProxyType({gate.name: gate for gate in _TABLE})
@@ -215,25 +219,31 @@ GATES: Final[Mapping[str, Gate]] = MappingProxyType({gate.name: gate for gate in
 ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {
         **dict.fromkeys(("i", "identity", "u0"), "id"),
-        **dict.fromkeys(("not", "paulix"), "x"),
-        "pauliy": "y",
-        "pauliz": "z",
+        **dict.fromkeys(("not", "paulix", "pauli_x"), "x"),
+        **dict.fromkeys(("pauliy", "pauli_y"), "y"),
+        **dict.fromkeys(("pauliz", "pauli_z"), "z"),
         "hadamard": "h",
-        **dict.fromkeys(("v", "sqrtx", "sqrt_x"), "sx"),
-        **dict.fromkeys(("vdg", "sxdag", "sx_dg"), "sxdg"),
-        **dict.fromkeys(("sdag", "s_dg"), "sdg"),
-        **dict.fromkeys(("tdag", "t_dg"), "tdg"),
+        **dict.fromkeys(("v", "sqrtx", "sqrt_x", "sqrtnot"), "sx"),
+        **dict.fromkeys(("vdg", "vi", "sxdag", "sx_dg"), "sxdg"),
+        **dict.fromkeys(("sdag", "s_dg", "si"), "sdg"),
+        **dict.fromkeys(("tdag", "t_dg", "ti"), "tdg"),
         **dict.fromkeys(("phase", "u1", "phaseshift"), "p"),
+        "prx": "r",
         "u3": "u",
         **dict.fromkeys(("cnot", "xor"), "cx"),
+        **dict.fromkeys(("cv", "csqrtx"), "csx"),
         **dict.fromkeys(("cu1", "cphase", "cphaseshift"), "cp"),
+        **dict.fromkeys(("xx", "isingxx"), "rxx"),
+        **dict.fromkeys(("yy", "isingyy"), "ryy"),
+        **dict.fromkeys(("zz", "isingzz"), "rzz"),
         **dict.fromkeys(("toffoli", "ccnot"), "ccx"),
         "fredkin": "cswap",
         **dict.fromkeys(("rc3x", "rccx3"), "rcccx"),
         "c3sqrtx": "c3sx",
-        **dict.fromkeys(("mct", "mcnot"), "mcx"),
+        **dict.fromkeys(("mct", "mcnot", "multicontrolledx"), "mcx"),
         **dict.fromkeys(("mcphase", "mcu1"), "mcp"),
-        "global_phase": "gphase",
+        **dict.fromkeys(("global_phase", "globalphase"), "gphase"),
+        "matrix": "unitary",
         **dict.fromkeys(("m", "meas"), "measure"),
     }
 )

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Final
 
 from .quantum_angles import number_text
-from .quantum_circuit import Circuit, CircuitError, Op, TooLarge
+from .quantum_circuit import Circuit, Op
+from .quantum_component import CircuitError, TooLarge
 from .quantum_gates import GATES, Gate
 
 _NAMES: Final = {2: "OpenQASM 2", 3: "OpenQASM 3"}
@@ -126,6 +127,8 @@ def _three(circuit: Circuit) -> Iterator[str]:
             statement = f"c[{op.clbits[0]}] = measure {_wires(op)};"
         else:
             name = GATES[op.gate].qasm3.replace("{}", str(len(op.qubits) - 1))
+            if not name:
+                raise CircuitError(f"OpenQASM 3 has no {op.gate}: keep the circuit as JSON")
             statement = f"{_call(op, name)} {_wires(op)}".rstrip() + ";"
         for bit, value in reversed(op.when):
             statement = f"if (c[{bit}] == {'true' if value else 'false'}) {{ {statement} }}"

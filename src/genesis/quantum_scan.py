@@ -8,25 +8,26 @@ text. It understands no more of the language than that; whether the text is righ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import msgspec
 
-from .quantum_circuit import CircuitError, TooLarge
+from .quantum_component import CircuitError, TooLarge
 from .quantum_gates import CONTROLS_MAX
 from .quantum_limits import QuantumLimits
 from .quantum_qasm import DEFINITIONS
 
 _TOKEN: Final = re.compile(
-    r"(?P<skip>\s+|//[^\n]*)"
-    r"|(?P<text>\"[^\"\n]*\"|'[^'\n]*')"
-    r"|(?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
-    r"|(?P<name>[^\W\d]\w*)"
-    r"|(?P<end>\Z)"
-    r"|(?P<sign>==|->|[-+*/^%&|!~<>=(){}\[\],;:@$#.])",
-    re.DOTALL,
+    r"//[^\n]*"
+    r"|\"[^\"\n]*\"|'[^'\n]*'"
+    r"|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
+    r"|[^\W\d]\w*"
+    r"|==|->|[-+*/^%&|!~<>=(){}\[\],;:@$#.]"
 )
+_PLAIN: Final = re.compile(
+    r"(?:\([^()]*\))?(?:(?:[,=]|->)?(?:[a-z_]\w*)?\[\d+\])+", re.ASCII | re.IGNORECASE
+)
+"""Angles without parentheses, and operands that are one bit each: what most calls are."""
 INCLUDES: Final = {2: '"qelib1.inc"', 3: '"stdgates.inc"'}
 _DEPTH_MAX: Final = 24
 _STATEMENT_TOKENS_MAX: Final = 5_000
@@ -45,7 +46,9 @@ _REFUSED: Final = frozenset(
 """What no circuit here needs, or where it stands alone is dealt with before."""
 _QUANTUM: Final = {"qreg", "qubit"}
 _CLASSICAL: Final = {"creg", "bit"}
+_DECLARING: Final = _QUANTUM | _CLASSICAL
 _OPERATORS: Final = frozenset("+-*/^%&|!~<>")
+_DIGITS: Final = frozenset("0123456789.")
 
 
 class Scanned(msgspec.Struct, frozen=True):
@@ -66,23 +69,25 @@ def scan(text: str, limits: QuantumLimits) -> Scanned:
     size = len(text.encode(errors="replace"))
     if size > limits.text_bytes_max:
         raise TooLarge(f"it has {size} bytes, at most {limits.text_bytes_max} are read")
-    return _Scan(limits).run(list(_tokens(text)))
+    return _Scan(limits).run(_tokens(text))
 
 
-def _tokens(text: str) -> Iterator[str]:
-    at = 0
-    for match in _TOKEN.finditer(_without_comments(text)):
-        if match.start() != at:
-            break
-        at = match.end()
-        kind = match.lastgroup
-        if kind == "number" and at - match.start() > _NUMBER_CHARS_MAX:
-            raise CircuitError(f"a number has at most {_NUMBER_CHARS_MAX} digits")
-        if kind == "end":
-            return
-        if kind != "skip":
-            yield match[0]
-    raise CircuitError(f"it is no OpenQASM: character {at} or the text after it stands for nothing")
+def _tokens(text: str) -> list[str]:
+    text = _without_comments(text)
+    tokens = _TOKEN.findall(text)
+    if "".join("".join(tokens).split()) != "".join(text.split()):  # something was passed over
+        at = 0
+        for match in _TOKEN.finditer(text):
+            if text[at : match.start()].strip():
+                break
+            at = match.end()
+        raise CircuitError(
+            f"it is no OpenQASM: character {at} or the text after it stands for nothing"
+        )
+    long = [token for token in set(tokens) if len(token) > _NUMBER_CHARS_MAX]
+    if any(token[0] in _DIGITS for token in long):
+        raise CircuitError(f"a number has at most {_NUMBER_CHARS_MAX} digits")
+    return [token for token in tokens if token[:2] != "//"] if "//" in text else tokens
 
 
 def _without_comments(text: str) -> str:
@@ -120,7 +125,7 @@ class _Scan:
         ours = [
             name
             for name, said in self._definitions.items()
-            if name in DEFINITIONS and said == list(_tokens(DEFINITIONS[name]))
+            if name in DEFINITIONS and said == _tokens(DEFINITIONS[name])
         ]
         theirs = [name for name in self._definitions if name not in ours]
         return Scanned(self._version, tuple(ours), tuple(theirs), self._operations)
@@ -135,6 +140,10 @@ class _Scan:
             return at + 1
         if first == "gate":
             return self._gate(tokens, at)
+        end = _plain_end(tokens, at)
+        if end:
+            self._take(tokens[at:end], False)
+            return end + 1
         end, depth = at, 0
         while end < len(tokens):
             token = tokens[end]
@@ -154,13 +163,13 @@ class _Scan:
 
     def _take(self, said: list[str], is_block: bool) -> None:
         first = said[0] if said else ""
-        if sum(map(_OPERATORS.__contains__, said)) > _OPERATORS_MAX:
+        if len(said) > _OPERATORS_MAX and sum(map(_OPERATORS.__contains__, said)) > _OPERATORS_MAX:
             raise CircuitError(f"a statement has at most {_OPERATORS_MAX} operators")
         if is_block:
             self._block(first, said)
         elif first == "include":
             self._include(said)
-        elif first in _QUANTUM | _CLASSICAL and not (first == "bit" and "measure" in said):
+        elif first in _DECLARING and not (first == "bit" and "measure" in said):
             self._declare(first, said)
         elif first in ("const", "int", "uint", "float", "angle", "bool", "let"):
             if first != "let":
@@ -287,6 +296,24 @@ def _check_expression(said: list[str]) -> None:
         raise CircuitError(f"a statement has at most {_OPERATORS_MAX} operators")
 
 
+def _plain_end(tokens: list[str], at: int) -> int:
+    """The place of the ; of a statement without braces and with few brackets; 0 where it is another."""
+    try:
+        end = tokens.index(";", at, at + _STATEMENT_TOKENS_MAX)
+    except ValueError:
+        return 0
+    said = tokens[at:end]
+    round_, square = said.count("("), said.count("[")
+    is_plain = (
+        round_ + square <= _DEPTH_MAX
+        and said.count(")") == round_
+        and said.count("]") == square
+        and "{" not in said
+        and "}" not in said
+    )
+    return end if is_plain else 0
+
+
 def _closing(said: list[str], at: int) -> int:
     depth = 0
     for place in range(at, len(said)):
@@ -316,6 +343,8 @@ def _modifier(said: list[str], at: int) -> tuple[int, int]:
 
 def _is_broadcast(said: list[str]) -> bool:
     """Whether an operand is a whole register or a range: one call for many qubits."""
+    if _PLAIN.fullmatch("".join(said)):
+        return False
     at = _closing(said, 0) + 1 if said[:1] == ["("] else 0
     operands = said[at:]
     for place, token in enumerate(operands):

@@ -11,7 +11,10 @@ _CIRCUIT: Final = {
     "description": (
         "{qubits, clbits, components: [{gate, qubits, clbits, params, condition: {clbits, value}, "
         "repeat, id}], parameters: [names], circuits: {name: sub-circuit, used as a gate}}; an angle "
-        "is a number or a text like 'pi/4' or '2*theta'. Or {artifact: id} with that as its content"
+        "is a number or a text like 'pi/4' or '2*theta'; gate unitary has a matrix of numbers or "
+        "[real, imaginary]; gate snapshot tells of the state where it stands, {label, kind: "
+        "statevector, probabilities, density_matrix or expectation, qubits, observable: {'ZZ': 1}}. "
+        "Or {artifact: id} with that as its content"
     ),
 }
 _VALUES: Final = {
@@ -87,6 +90,7 @@ _JOB: Final = {
 _FORMAT: Final = {"enum": ["json", "qasm2", "qasm3"]}
 _QASM: Final = {"type": "string", "description": "OpenQASM 2 or 3"}
 _LEVEL: Final = {"type": "integer", "minimum": 0, "maximum": 3}
+_JOB_ID: Final = {"type": "string", "maxLength": 128, "description": "what submit answered"}
 _RESULT: Final = {
     "type": "object",
     "description": "an answer of run, counts by outcome, or {artifact: id} with one as its content",
@@ -170,6 +174,30 @@ SCHEMAS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = MappingProxyType(
                     "format": {"enum": ["text", "svg", "png"]},
                 },
             ),
+        ),
+        "submit": (
+            "Run a circuit on a real device, or on local:fake_manila to practise. The answer names "
+            "the job; its price in scrip is paid for each shot, once it is submitted.",
+            _object(
+                {
+                    "circuit": _CIRCUIT,
+                    "values": _VALUES,
+                    "device": {"type": "string", "maxLength": 64},
+                    "shots": _SHOTS,
+                    "seed": _SEED,
+                    "level": _LEVEL,
+                },
+                "circuit",
+                "device",
+            ),
+        ),
+        "status": (
+            "How far a job on a device is, for whoever submitted it.",
+            _object({"job": _JOB_ID}, "job"),
+        ),
+        "result": (
+            "The counts of a job on a device, for whoever submitted it, once it is done.",
+            _object({"job": _JOB_ID}, "job"),
         ),
         "compare": (
             "How near two results are: fidelity and total variation.",

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..world import Artifact, Context, Done, Failed, check
+from ..world import CONTRACTS, Artifact, Context, Done, Failed, check
 from .arguments import ID, PAGE, QUERY, find, method, native, page_size
 
 
@@ -39,9 +39,15 @@ def _row(artifact: Artifact, caller: str) -> dict[str, Any]:
         "owner": artifact.owner,
         "description": artifact.description,
         "contract": artifact.contract.id,
+        "encumbered_by": artifact.encumbered_by or None,
         "read_scrip": check(artifact, caller, "read"),
         "invoke_scrip": check(artifact, caller, "invoke") if artifact.can_execute else None,
     }
+
+
+def _is_open(artifact: Artifact, scrip: int | None) -> bool | None:
+    """Whether there is a price; None where only the contract that an agent wrote could tell."""
+    return None if scrip is None and artifact.contract.id not in CONTRACTS else scrip is not None
 
 
 def _count(ctx: Context, args: dict[str, Any]) -> Done:
@@ -60,8 +66,8 @@ def _get(ctx: Context, args: dict[str, Any]) -> Done | Failed:
             "standing": artifact.standing,
             "stored_bytes": artifact.stored_bytes,
             "can_execute": artifact.can_execute,
-            "may_read": row["read_scrip"] is not None,
-            "may_invoke": row["invoke_scrip"] is not None,
+            "may_read": _is_open(artifact, row["read_scrip"]),
+            "may_invoke": artifact.can_execute and _is_open(artifact, row["invoke_scrip"]),
         }
     )
 
@@ -88,8 +94,10 @@ def _interface(ctx: Context, args: dict[str, Any]) -> Done | Failed:
 
 
 _ROWS = (
-    "Each row has id, type, owner, description, contract, and what it costs you in scrip to read "
-    "(`read_scrip`) and to invoke (`invoke_scrip`): 0 is free, null is not possible for you."
+    "Each row has id, type, owner, description, contract, the genesis artifact that binds it "
+    "(`encumbered_by`: for sale or pledged, so nobody changes it), and what it costs you in scrip to "
+    "read (`read_scrip`) and to invoke (`invoke_scrip`): 0 is free, null is not possible for you, or, "
+    "where `contract` is the id of an artifact, told by its check alone when you try."
 )
 _NEXT = "Call again with the `after` of the answer until that is null."
 
@@ -105,7 +113,8 @@ STORE = native(
     method(
         "get",
         "What is known of one artifact besides its content: the row that list gives, its size, "
-        "whether it has methods, and whether you may read and invoke it.",
+        "whether it has methods, and whether you may read and invoke it (null: only its contract "
+        "knows, which code decides).",
         _get,
         required={"id": ID},
     ),

@@ -145,13 +145,20 @@ def resume(
 
 
 @app.command()
-def verify(run_name: RunName, runs_dir: RunsDir = RUNS) -> Work:
+def verify(
+    run_name: RunName,
+    rerun_code: Annotated[
+        bool,
+        typer.Option("--rerun-code", help="Run all agent-written code again and compare."),
+    ] = False,
+    runs_dir: RunsDir = RUNS,
+) -> Work:
     """Prove a run from its log: chain, decisions, fold, scrip."""
 
     def work() -> int:
         from . import reading
 
-        return reading.verify(run_name, runs_dir)
+        return reading.verify(run_name, runs_dir, rerun_code=rerun_code)
 
     return work
 

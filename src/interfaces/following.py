@@ -20,8 +20,8 @@ from ..simulation.run import Run
 from ..simulation.runs import find_run
 from ..world import Code, ConfigurationFault, Failed, Record, Refused, Row
 from .lines import KINDS, data_of, kind_of, line_of, ran
-from .render import console
 from .started import program
+from .tables import console
 from .words import meant
 
 POLL_S = 0.3

@@ -16,6 +16,7 @@ from ..world import (
     ArtifactWritten,
     Begin,
     BlobRef,
+    CallBack,
     Command,
     Delete,
     Done,
@@ -156,7 +157,8 @@ def ran(run: Run) -> str:
 def _what(record: Record, log: EventLog) -> tuple[str, str]:
     given = record.input
     if isinstance(given, Envelope):
-        return given.principal, _action(record, given.principal, given.action)
+        told = _action(record, given.principal, given.action)
+        return given.principal, told + _called_back(record)
     if isinstance(given, Malformed):
         return given.principal, "sends what cannot be kept"
     if isinstance(given, Settle):
@@ -165,7 +167,8 @@ def _what(record: Record, log: EventLog) -> tuple[str, str]:
             return "", f"result of effect {given.effect_id}"
         wall_us = given.result.usage.get("wall_us")
         took = "" if wall_us is None else f" after {span(wall_us)}"
-        return request.principal, f"result of {request.artifact} {request.method}{took}"
+        goes_on = f", {request.frames[-1].artifact} goes on" if request.frames else ""
+        return request.principal, f"result of {request.artifact} {request.method}{took}{goes_on}"
     if isinstance(given, Operate):
         return "an operator", one_line(_operates(given.command), ARGS_CHARS_MAX)
     if isinstance(given, Begin):
@@ -196,6 +199,19 @@ def _action(record: Record, principal: str, action: Any) -> str:
 def _args(args: dict[str, Any]) -> str:
     parts = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in args.items())
     return one_line(", ".join(parts), ARGS_CHARS_MAX)
+
+
+def _called_back(record: Record) -> str:
+    """What agent-written code asked for: the calls back of all its frames, in order."""
+    calls = [_call(outcome) for outcome in record.outcomes if isinstance(outcome, CallBack)]
+    more = f" and {len(calls) - _TOLD_MAX:,} more" if len(calls) > _TOLD_MAX else ""
+    return f", calls back: {', '.join(calls[:_TOLD_MAX])}{more}" if calls else ""
+
+
+def _call(call: CallBack) -> str:
+    action = call.action
+    method = f" {one_line(action.method, 64)}" if isinstance(action, Invoke) else ""
+    return f"{type(action).__name__.lower()} {one_line(action.id, 64)}{method}"
 
 
 def _written(record: Record) -> str:

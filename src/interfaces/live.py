@@ -18,7 +18,7 @@ from rich.text import Text
 from ..simulation.driver import Driver
 from ..simulation.runner import Session
 from ..world import COMPUTE, State
-from .render import console
+from .tables import console
 from .words import count, span
 
 REFRESH_S = 0.2

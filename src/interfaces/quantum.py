@@ -19,7 +19,7 @@ from ..simulation.settings import shown
 from ..simulation.tool_desk import Desk
 from ..world import ConfigurationFault, Done, Failed, Fault, Refused
 from .exits import OK
-from .render import console, fitted, table
+from .tables import console, fitted, table
 from .tools import cost_of, show_fields, show_methods
 from .trying import arguments_of, finished, read_text
 from .words import clean, size, span
@@ -84,6 +84,8 @@ def show(scenario: str, config: Path | None, *, as_json: bool) -> int:
     if glance.why:
         out.print(Text(clean(glance.why), style="red"), soft_wrap=True)
     show_fields(out, "", [("workers", str(settings.workers))])
+    devices = settings.devices.model_dump().items()
+    show_fields(out, "Devices", ((name, _told(value)) for name, value in devices))
     show_fields(out, "Limits", ((n, _told(v)) for n, v in settings.limits.model_dump().items()))
     show_fields(out, "Costs", ((name, cost_of(cost)) for name, cost in desk.costs.items()))
     show_methods(out, desk.tools)

@@ -19,18 +19,26 @@ from ..simulation.run import Proof, Run
 from ..simulation.runs import find_run, list_runs
 from ..world import GENESIS, ConfigurationFault, Fault, LogFault, State
 from .lines import ran
-from .render import console, fitted, table
 from .started import program
+from .tables import console, fitted, table
 from .words import count, meant, span
 
 _PROGRESS_S = 0.2
 _PROGRESS_EACH = 256
 _WHEN = "%Y-%m-%d %H:%M"
-_HOW = {"read": "for reading", "invoke": "for invoking", "transfer": "as a transfer"}
+_HOW = {
+    "read": "for reading",
+    "invoke": "for invoking",
+    "sale": "for buying",
+    "loan": "on the loan",
+    "mint": "as a share of what was paid to",
+    "transfer": "as a transfer",
+    "issue": "issued by",
+}
 
 
-def verify(run_name: str, runs_dir: Path) -> int:
-    """Prove a run and print what was proved.
+def verify(run_name: str, runs_dir: Path, *, rerun_code: bool) -> int:
+    """Prove a run and print what was proved; with its code run again, if that is wanted.
 
     Raises:
         Fault: its decisions could not be checked; all else is proved and printed.
@@ -39,7 +47,8 @@ def verify(run_name: str, runs_dir: Path) -> int:
     began_s = time.monotonic()
     unknown: UnknownNative | None = None
     try:
-        proof = run.verify(_progress(run, "deciding again"))
+        prove = run.verify_running_code if rerun_code else run.verify
+        proof = prove(_progress(run, "deciding again"))
     except UnknownNative as fault:
         unknown = fault
         proof = run.prove_without_deciding(_progress(run, "folding"))
@@ -132,6 +141,8 @@ def _show_proof(run: Run, proof: Proof, took_s: float) -> None:
     rate = f", {proof.records / took_s:,.0f} records a second" if took_s > 0 else ""
     records = count(proof.records, "record")
     decisions = "every input decided again: the same facts, the same answers"
+    if proof.has_run_code:
+        decisions += "; all code run again"
     for name, told in (
         ("chain", f"{records}, the hash of each over its bytes and the hash before it"),
         ("decisions", decisions if proof.decided else "not checked"),
@@ -185,7 +196,7 @@ def _movements(run: Run, state: State, of: str) -> None:
                 balance += change
                 moved += 1
                 other = payment.payer if payment.payee == of else payment.payee
-                what = "issued" if payment.how == "issue" else _HOW[payment.how]
+                what = _HOW[payment.how] if payment.payer or payment.artifact else "issued"
                 rows.add_row(
                     f"{payment.seq}",
                     f"{payment.now_us / 1e6:,.3f} s",

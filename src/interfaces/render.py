@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from typing import TextIO
 
-from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from ..simulation.jobs import all_jobs
 from ..simulation.report import NOT_ENDED, PrincipalSummary, Summary, ToolSummary
 from ..world import GENESIS
+from .economy import show_economy
 from .started import program
+from .tables import section, table
 from .words import clean, count, one_line, size, span
 
 PRINCIPALS_MAX = 24
 SALES_MAX = 8
 FINDINGS_MAX = 4
 EXAMPLE_CHARS_MAX = 240
-_PIPE_WIDTH = 120
-_GAP = 2
-_CUT_MIN = 8
 _WIDE = 110
 _ENDED = {
     "until": "its world time is over",
@@ -35,52 +30,6 @@ _ENDED = {
 _STATE_CHARS_MAX = 80
 
 
-def console(stream: TextIO) -> Console:
-    """A console that takes no text for markup; 120 columns where nobody says how many there are."""
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
-
-
-def table(*columns: str, fold: str = "") -> Table:
-    """A table of words: ``>name`` is right-aligned, ``~name`` is cut where it does not fit.
-
-    Args:
-        columns: their headings. fold: the one that runs on over several lines instead.
-    """
-    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
-    made.show_header = any(column.lstrip(">~") for column in columns)
-    for column in columns:
-        name = column.lstrip(">~")
-        made.add_column(
-            name,
-            justify="right" if column.startswith(">") else "left",
-            no_wrap=not fold or name != fold,
-            overflow="ellipsis",
-            ratio=1 if column.startswith("~") or (fold and name == fold) else None,
-        )
-    return made
-
-
-def fitted(rows: Table, width: int) -> Table:
-    """Give every column its width; those that may be cut share fairly what the others leave."""
-    natural = [_natural(rows, column) for column in rows.columns]
-    left = width - _GAP * (len(rows.columns) - 1)
-    left -= sum(n for n, c in zip(natural, rows.columns, strict=True) if c.ratio is None)
-    flexible = [at for at, column in enumerate(rows.columns) if column.ratio is not None]
-    for done, at in enumerate(sorted(flexible, key=lambda at: natural[at])):
-        natural[at] = min(natural[at], max(_CUT_MIN, left // (len(flexible) - done)))
-        left -= natural[at]
-    for column, cells in zip(rows.columns, natural, strict=True):
-        column.width, column.ratio = cells, None
-    return rows
-
-
-def _natural(rows: Table, column: Column) -> int:
-    texts = (cell for cell in column.cells if isinstance(cell, str | Text))
-    header = cell_len(str(column.header)) if rows.show_header else 0
-    return max([header, *(cell_len(str(text)) for text in texts)])
-
-
 def ended(summary: Summary) -> str:
     """Why it ended, as half a sentence."""
     return _ENDED.get(summary.ended, one_line(summary.ended, _STATE_CHARS_MAX))
@@ -89,12 +38,14 @@ def ended(summary: Summary) -> str:
 def show_summary(out: Console, summary: Summary) -> None:
     """Print what a run came to."""
     _head(out, summary)
-    _section(out, "Who earned what from whom", _principals(summary, out.width))
-    _section(out, "What was traded", _sales(summary))
-    _section(out, "What was refused or failed, and why", _denials(summary))
-    _section(out, "What each tool cost", _tools(summary, out.width))
-    _section(out, "Who ran what on qubits", _jobs(summary))
-    _section(out, "What was found out", _findings(summary))
+    section(out, "Who earned what from whom", _principals(summary, out.width))
+    section(out, "What was traded", _sales(summary))
+    show_economy(out, summary.economy)
+    section(out, "What code of agents did", _services(summary))
+    section(out, "What was refused or failed, and why", _denials(summary))
+    section(out, "What each tool cost", _tools(summary, out.width))
+    section(out, "Who ran what on qubits", _jobs(summary))
+    section(out, "What was found out", _findings(summary))
     _stops(out, summary)
 
 
@@ -115,7 +66,7 @@ def show_next(out: Console, summary: Summary, run: str) -> None:
     rows = table("", "~")
     for command, why in commands:
         rows.add_row(f"{program()} {command}", Text(why, style="dim"))
-    _section(out, "What next", rows)
+    section(out, "What next", rows)
 
 
 def _later(world_us: int) -> str:
@@ -154,13 +105,6 @@ def _head(out: Console, summary: Summary) -> None:
         out.print("models: " + ", ".join(tokens))
 
 
-def _section(out: Console, title: str, body: Table | None) -> None:
-    if body is not None and body.row_count:
-        out.print()
-        out.print(Text(title, style="bold"))
-        out.print(Padding(fitted(body, out.width - 2), (0, 0, 0, 2), expand=False))
-
-
 def _principals(summary: Summary, width: int) -> Table:
     on = ["~on"] if width >= _WIDE else []
     heads = ["~who", ">scrip", ">", ">earned", "~from", ">spent", *on]
@@ -195,17 +139,29 @@ def _sales(summary: Summary) -> Table:
     tools = {tool.artifact for tool in summary.tools}
     sales = [sale for sale in summary.sales if sale.artifact not in tools]
     for sale in sales[:SALES_MAX]:
-        times = sale.reads + sale.invocations
+        times = sale.reads + sale.invocations + sale.sold
         what = one_line(sale.description or sale.type, EXAMPLE_CHARS_MAX)
         rows.add_row(sale.artifact, sale.owner, f"{times:,}×", f"{sale.scrip:,}", what)
     rest = sales[SALES_MAX:]
     if rest:
-        times = sum(sale.reads + sale.invocations for sale in rest)
+        times = sum(sale.reads + sale.invocations + sale.sold for sale in rest)
         scrip = sum(sale.scrip for sale in rest)
         rows.add_row(f"and {len(rest):,} more", "", f"{times:,}×", f"{scrip:,}", "")
     if summary.transfers:
         sums = f"{summary.transfers:,}×", f"{summary.transferred:,}"
         rows.add_row("(transfers)", "", *sums, "given, for nothing in return")
+    return rows
+
+
+def _services(summary: Summary) -> Table:
+    rows = table("~service", "~of", ">calls", ">by code", ">denied", ">scrip", ">compute")
+    for service in summary.services[:SALES_MAX]:
+        denied = service.refused + service.failed
+        counts = (service.calls, service.calls_by_code, denied, service.scrip, service.compute)
+        rows.add_row(service.artifact, service.owner, *map(_some, counts))
+    left_out = len(summary.services) - SALES_MAX
+    if left_out > 0:
+        rows.add_row(f"and {left_out:,} more")
     return rows
 
 
@@ -299,7 +255,7 @@ def _stops(out: Console, summary: Summary) -> None:
         names = ", ".join(p.id for p in principals[:3])
         more = f" and {len(principals) - 3:,} more" if len(principals) > 3 else ""
         rows.add_row(names + more, one_line(reason, EXAMPLE_CHARS_MAX))
-    _section(out, "Whose loop ended", rows)
+    section(out, "Whose loop ended", rows)
 
 
 def _by_reason(stopped: Iterable[PrincipalSummary]) -> list[tuple[str, list[PrincipalSummary]]]:

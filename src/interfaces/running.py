@@ -16,8 +16,9 @@ from ..simulation.runs import find_run
 from .exits import INTERRUPTED, OK
 from .lines import ran
 from .live import Lines, Quiet, View
-from .render import console, show_next, show_summary
+from .render import show_next, show_summary
 from .started import program
+from .tables import console
 from .words import until_of
 
 

@@ -14,10 +14,12 @@ from rich.text import Text
 from ..adapters.event_store import SqliteEventLog
 from ..simulation.run import Run
 from ..simulation.runs import find_run
+from ..simulation.services import ServiceSummary
 from ..world import Artifact, ConfigurationFault, State, Tool, read_records
 from .lines import line_of, plain, ran, text_of
-from .render import console, show_next, show_summary, table
+from .render import show_next, show_summary
 from .started import program
+from .tables import console, table
 from .words import clean, count, meant, size, span
 
 OWNED_MAX = 20
@@ -71,7 +73,7 @@ def _thing(run: Run, log: SqliteEventLog, id: str) -> None:
     out.print(Text(artifact.id, style="bold").append(f"  {what}", style="dim"))
     if artifact.description:
         out.print(f"{clean(artifact.description)}")
-    _fields(out, artifact, state)
+    _fields(out, artifact, state, _called(run, id) if artifact.type == "code" else None)
     _interface(out, artifact)
     content = text_of(artifact.content, log)
     if content:
@@ -79,13 +81,22 @@ def _thing(run: Run, log: SqliteEventLog, id: str) -> None:
         out.print(clean(content).rstrip("\n"), soft_wrap=True)
 
 
-def _fields(out: Console, artifact: Artifact, state: State) -> None:
+def _called(run: Run, id: str) -> ServiceSummary:
+    """What became of a service so far; this goes through the whole log."""
+    services = run.summary().services
+    return next((one for one in services if one.artifact == id), ServiceSummary(id))
+
+
+def _fields(out: Console, artifact: Artifact, state: State, service: ServiceSummary | None) -> None:
     rows = table("", "", fold="")
     if artifact.standing:
         for name, told in _principal(artifact.id, state):
             rows.add_row(Text(f"  {name}", style="dim"), told)
     for name, told in _artifact(artifact):
         rows.add_row(Text(f"  {name}", style="dim"), told)
+    if service is not None:
+        for name, told in _service(service):
+            rows.add_row(Text(f"  {name}", style="dim"), told)
     out.print(rows)
 
 
@@ -101,6 +112,14 @@ def _artifact(artifact: Artifact) -> Iterator[tuple[str, str]]:
     yield "contract", f"{contract.id}{price}{members}"
     yield "stores", f"{size(artifact.stored_bytes)} of {artifact.stored_for}'s quota"
     yield "changed", f"by record {artifact.changed_seq}"
+
+
+def _service(service: ServiceSummary) -> Iterator[tuple[str, str]]:
+    denied = service.refused + service.failed
+    not_done = f", {denied:,} of them not done" if denied else ""
+    by_code = f", and {service.calls_by_code:,} by code" if service.calls_by_code else ""
+    yield "called", f"{count(service.calls, 'time')}{not_done}{by_code}"
+    yield "earned", f"{service.scrip:,} scrip"
 
 
 def _principal(id: str, state: State) -> Iterator[tuple[str, str]]:

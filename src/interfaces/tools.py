@@ -23,9 +23,9 @@ from ..simulation.servers import Server
 from ..simulation.tool_desk import Desk, Look
 from ..world import Fault, Tool
 from .exits import OK
-from .render import console, fitted, table
 from .showing import arguments_of
 from .started import program
+from .tables import console, fitted, table
 from .trying import begin, differences, finished
 from .words import clean, count, one_line, size, span
 

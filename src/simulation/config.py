@@ -15,7 +15,10 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from ..world import COMPUTE, STORED_BYTES, Code, ConfigurationFault
+from .code_settings import CodeSettings
 from .config_model import CostSettings, Count, Depth, Model, Positive, Seconds, Text, Texts
+from .market_settings import DebtSettings, MintSettings
+from .memory_settings import MemorySettings
 from .quantum_settings import QuantumSettings
 from .server_settings import McpSettings
 from .settings import Fault, Settings, nearest, refuse, validated
@@ -29,6 +32,8 @@ CALIBRATED: Final = "calibration.yaml"
 """The same, of this machine; `scripworld quantum calibrate` writes it."""
 FILLED: Final = (
     (("world", "actions", "*"), ("world", "method_cost")),
+    (("world", "job_cost"), ("world", "method_cost")),
+    (("world", "approval_cost"), ("world", "method_cost")),
     (("world", "costs", "*", "*"), ("world", "method_cost")),
     ((*SERVERS, "*", "costs", "*"), ("world", "method_cost")),
     ((*SERVERS, "*", "sandbox"), ("genesis", "mcp", "defaults", "sandbox")),
@@ -75,6 +80,9 @@ class LimitSettings(Model):
     schema_nodes_max: Positive = Field(description="Largest schema of a method, in nodes.")
     frame_depth_max: Depth = Field(description="Deepest nesting of invocations.")
     calls_max: Positive = Field(description="Most calls back in one action.")
+    check_calls_max: Positive = Field(
+        description="Most calls back of a contract that an agent wrote, each time it is asked."
+    )
     compute_max: Positive = Field(
         description="Most compute that one action uses, where the action does not say."
     )
@@ -82,6 +90,9 @@ class LimitSettings(Model):
     keys_max: Positive = Field(description="Most idempotency keys kept of one principal.")
     page_max: Positive = Field(description="Most entries in one answer of a list or a search.")
     signals_max: Positive = Field(description="Most signals kept for one agent.")
+    agents_max: Positive = Field(
+        description="Agents, stopped ones included, up to which agents make others."
+    )
 
 
 class WorldSettings(Model):
@@ -91,6 +102,10 @@ class WorldSettings(Model):
     admission_compute: Count = Field(description="Charged for every action that is looked at.")
     call_back_compute: Count = Field(
         description="Charged for each call back of agent-written code, besides the action's cost."
+    )
+    contract_compute: Count = Field(
+        description="Charged each time that a contract which an agent wrote is asked, besides its "
+        "calls back."
     )
     pace_us: Positive = Field(description="World time between two steps of a loop.")
     refunded: Texts = Field(
@@ -105,6 +120,12 @@ class WorldSettings(Model):
     )
     method_cost: CostSettings = Field(
         description="Cost of a method that `costs` does not name, and of what it leaves out."
+    )
+    job_cost: CostSettings = Field(
+        description="Cost of a job of agent-written code that `costs` does not name."
+    )
+    approval_cost: CostSettings = Field(
+        description="Cost of asking a person to approve an action; it is denied at `timeout_us`."
     )
     costs: Mapping[str, Mapping[str, CostSettings]] = Field(
         description="Cost of methods, by artifact and method; `*` is every other method.",
@@ -165,6 +186,9 @@ class GenesisSettings(Model):
 
     mcp: McpSettings = Field(description="Tool servers, each an artifact.")
     quantum: QuantumSettings = Field(description="Quantum circuits as goods.")
+    mint: MintSettings = Field(description="Auctions in which scrip is made.")
+    debt: DebtSettings = Field(description="Loans between principals.")
+    memory: MemorySettings = Field(description="What agents remember and find again.")
 
 
 class Config(Model):
@@ -174,6 +198,7 @@ class Config(Model):
     store: StoreSettings = Field(description="Where runs are kept, and how.")
     runner: RunnerSettings = Field(description="How a world is driven.")
     agents: LoopSettings = Field(description="Budgets and back-off of every agent's loop.")
+    code: CodeSettings = Field(description="Code that agents write, and what bounds it here.")
     genesis: GenesisSettings = Field(description="The artifacts of the beginning.")
 
 
@@ -241,6 +266,8 @@ def costs_of(config: Config) -> Iterator[tuple[tuple[str, ...], CostSettings]]:
     """Yield every cost with its key."""
     world = config.world
     yield ("world", "method_cost"), world.method_cost
+    yield ("world", "job_cost"), world.job_cost
+    yield ("world", "approval_cost"), world.approval_cost
     for action in ActionSettings.model_fields:
         yield ("world", "actions", action), getattr(world.actions, action)
     for artifact, methods in world.costs.items():
@@ -281,6 +308,7 @@ def _contradictions(config: Config) -> Iterator[Fault]:
             if limited not in kinds or kinds[limited] == "allocatable":
                 told = f"{limited!r} is no renewable or depletable resource"
                 yield (*SERVERS, name, "limits", limited), told + nearest(limited, kinds)
+    yield from config.code.contradictions(world.limits.frame_depth_max)
     failures = [code.name for code in Code if code >= Code.EDIT_MISMATCH]
     for index, name in enumerate(world.refunded):
         if name not in failures:

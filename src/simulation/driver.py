@@ -286,7 +286,7 @@ class Driver:
         slow: dict[str, asyncio.Task[Decision]] = {}
         for principal in due:
             loop = self.loops[principal]
-            forced = loop.forced(now_us)
+            forced = loop.ready(self.world, now_us)
             if forced is not None:
                 decisions[principal] = forced
             elif loop.at_once:
@@ -399,7 +399,7 @@ class Driver:
             if principal in thoughts:
                 continue
             loop = self.loops[principal]
-            forced = loop.forced(now_us)
+            forced = loop.ready(world, now_us)
             if forced is not None:
                 self._act(principal, forced, now_us)
             elif loop.at_once:
@@ -414,7 +414,7 @@ class Driver:
         agenda = self.world.state.agenda
         if not thoughts:
             return self.world.next_due_us()
-        times = (agenda.when_us(p) for p in self.loops if p not in thoughts)
+        times = (agenda.when_us(p) for p in agenda.due_us if p not in thoughts)
         return min((at for at in times if at is not None), default=None)
 
     async def _breathe(self) -> None:

@@ -16,6 +16,12 @@ from .settings import nearest
 MindFactory = Callable[[], Mind]
 
 
+class _Configuration(msgspec.Struct, frozen=True):
+    """What the content of an agent says at least."""
+
+    mind: str
+
+
 def refuse_minds(minds: Mapping[str, Mind | MindFactory], scenario: Scenario) -> None:
     """Do nothing where every key is a mind's name or an agent's id, and every value can be a mind.
 
@@ -49,18 +55,23 @@ def mind_of(principal: str, content: str, minds: Mapping[str, Mind | MindFactory
     Raises:
         ConfigurationFault: there is none of that name, or what should make it does not.
     """
-    try:
-        name = msgspec.json.decode(content)["mind"]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        name = principal
+    name = mind_named(principal, content)
     known: dict[str, Mind | MindFactory] = {**MINDS, **minds}
-    found = known.get(principal, known.get(name))
+    found = minds.get(principal, known.get(name))
     if found is None:
         told = ", ".join(sorted(known))
-        raise ConfigurationFault(f"agent {principal}: there is no mind {name!r}, only {told}")
+        raise ConfigurationFault(f"agent {principal}: there is no mind {name!r:.80}, only {told}")
     if _decides(found):
         return found
     return _made(principal, name, cast(MindFactory, found))
+
+
+def mind_named(principal: str, content: str) -> str:
+    """The name of the mind that a content asks for; one that asks for none gets the agent's own."""
+    try:
+        return msgspec.json.decode(content, type=_Configuration).mind
+    except (msgspec.DecodeError, RecursionError):  # whoever may write it wrote it
+        return principal
 
 
 def _made(principal: str, name: str, factory: MindFactory) -> Mind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..genesis import EVENT_LOG, HANDBOOK, LEDGER, RIGHTS_REGISTRY, STORE
+from ..genesis import ESCROW, EVENT_LOG, HANDBOOK, LEDGER, RIGHTS_REGISTRY, STORE
 from ..genesis.fetch import GenesisFetch
 from ..genesis.filesystem import GenesisFilesystem
 from ..genesis.mcp_bridge import ID_PREFIX, GenesisMcpBridge, bridge_named, known_from
@@ -26,6 +26,7 @@ from ..world import (
     begin_of,
     chain,
 )
+from .markets import markets_from
 from .quantum import quantum_from
 
 BRIDGES: dict[str, type[GenesisMcpBridge]] = {
@@ -38,7 +39,7 @@ BRIDGES: dict[str, type[GenesisMcpBridge]] = {
 """Those with a class of their own, by the name of the server in the configuration."""
 
 BUILT_IN: dict[str, Native] = {
-    native.id: native for native in (LEDGER, RIGHTS_REGISTRY, STORE, EVENT_LOG, HANDBOOK)
+    native.id: native for native in (LEDGER, RIGHTS_REGISTRY, STORE, EVENT_LOG, HANDBOOK, ESCROW)
 }
 """What is there in every world."""
 
@@ -65,7 +66,8 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
     """
     if chain(NO_RECORD, first[2]) != first[1]:
         raise LogFault("record 0 was changed: its hash does not fit", 0)
-    known = BUILT_IN | quantum_from(begin_of(first).config.natives) | others
+    figures = begin_of(first).config.natives
+    known = BUILT_IN | quantum_from(figures) | markets_from(figures) | others
     natives: dict[str, Native] = {}
     for fact in RECORDS.decode(first[2]).facts:
         if isinstance(fact, ArtifactWritten) and fact.type == "genesis":

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
+from ..adapters.quantum_performer import NETWORK, Account, QuantumPerformer
 from ..adapters.quantum_pool import QuantumPool
 from ..genesis.quantum import ID, quantum_native
 from ..genesis.quantum_limits import Coefficients, QuantumLimits
+from ..genesis.quantum_submitting import NO_TERMS, DeviceTerms
 from ..world import LogFault, Native
 from .config import Config
 
 QUANTUM = ID
+_JOBS: Final = "quantum_jobs"
 
 
 class _Figures(msgspec.Struct, frozen=True):
     limits: QuantumLimits
     coefficients: Coefficients
+    terms: DeviceTerms = NO_TERMS
 
 
 def figures_of(config: Config) -> dict[str, Any]:
@@ -40,16 +45,26 @@ def quantum_from(natives: dict[str, Any]) -> dict[str, Native]:
         figures = msgspec.convert(natives[ID], _Figures, strict=False)
     except msgspec.ValidationError as error:
         raise LogFault(f"record 0 holds no figures of {ID}: {error}", 0) from None
-    return {ID: quantum_native(figures.limits, figures.coefficients)}
+    return {ID: quantum_native(figures.limits, figures.coefficients, figures.terms)}
+
+
+def performer_of(config: Config, folder: Path, pool: QuantumPool | None = None) -> QuantumPerformer:
+    """What performs its effects; no worker is started yet.
+
+    Args:
+        folder: of the run, where local devices keep their jobs.
+        pool: for simulations, in the place of a new one; closed with the performer.
+    """
+    quantum = config.genesis.quantum
+    price, timeout_s = quantum.limits.compute_per_cpu_s, quantum.start_timeout_s
+    own = QuantumPool(1, price, timeout_s, NETWORK)
+    devices = quantum.devices
+    account = Account(devices.token_env, devices.instance_env, folder / _JOBS)
+    return QuantumPerformer(pool or pool_of(config), own, account)
 
 
 def pool_of(config: Config) -> QuantumPool:
-    """What performs its effects; no worker is started yet."""
+    """The workers that simulate; none is started yet."""
     quantum = config.genesis.quantum
-    return QuantumPool(
-        quantum.workers,
-        quantum.limits.compute_per_cpu_s,
-        quantum.start_timeout_s,
-        quantum.repeat_compute,
-        quantum.answers_bytes_max,
-    )
+    limits, timeout_s = quantum.limits, quantum.start_timeout_s
+    return QuantumPool(quantum.workers, limits.compute_per_cpu_s, timeout_s)

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from ..adapters.memory_log import MemoryEventLog
-from ..adapters.quantum_pool import NOTHING, QuantumPool
+from ..adapters.quantum_performer import DEVICE_JOBS
+from ..adapters.quantum_pool import QuantumPool
 from ..adapters.quantum_process import Job
 from ..genesis.quantum_calibration import Probe, calibrate, probes
 from ..genesis.quantum_limits import MEBIBYTE, Coefficients
@@ -25,6 +27,8 @@ from ..world import (
     VERSION,
     Answer,
     ConfigurationFault,
+    EffectRequest,
+    EffectResult,
     Envelope,
     Fault,
     Invoke,
@@ -38,7 +42,7 @@ from .config import CALIBRATED, Config, config_dir
 from .config_model import CostSettings
 from .natives import BUILT_IN
 from .performing import performed
-from .quantum import QUANTUM, figures_of, pool_of, quantum_from
+from .quantum import QUANTUM, figures_of, performer_of, pool_of, quantum_from
 from .scenario import Scenario, world_config
 from .settings import shown
 from .tool_desk import Glance, State
@@ -145,15 +149,15 @@ class QuantumDesk:
             return Tried(answer)
         [request] = world.requests
         payload: Any = request.payload
-        kept, has_work = payload.get("kept") or {}, payload["job"] != NOTHING
-        if has_work and (why := self.why_not()) is not None:
+        kept = payload.get("kept") or {}
+        if (why := self.why_not()) is not None:
             raise Fault(why)
         async with _workers(self.config) as pool:
             begun_s = time.monotonic()
-            if has_work:
+            if payload["job"] not in DEVICE_JOBS:
                 await pool.warm()
             ready_s = time.monotonic()
-            result = await performed(request, pool)
+            result = await self._performed(request, pool)
             ended_s = time.monotonic()
         settled = world.settle(request.id, result, 0)
         assert settled is not None, request
@@ -165,6 +169,14 @@ class QuantumDesk:
             round((ready_s - begun_s) * 1e6),
             round((ended_s - ready_s) * 1e6),
         )
+
+    async def _performed(self, request: EffectRequest, pool: QuantumPool) -> EffectResult:
+        with TemporaryDirectory() as folder:
+            performer = performer_of(self.config, Path(folder), pool)
+            try:
+                return await performed(request, performer)
+            finally:
+                await performer.close()
 
     async def calibrate(self) -> Calibration:
         """Measure this machine; takes some ten seconds, more where others use it.

@@ -9,7 +9,8 @@ import msgspec
 from pydantic import Field, model_validator
 
 from ..genesis.quantum_limits import Coefficients, QuantumLimits
-from .config_model import Count, Model, Positive, Seconds
+from ..genesis.quantum_submitting import DeviceTerms
+from .config_model import Count, Model, Positive, Seconds, Text
 from .settings import nearest
 
 Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -43,16 +44,28 @@ class QuantumLimitSettings(Model):
     compute_per_cpu_s: Positive = Field(description="Units of compute that a CPU-second costs.")
 
 
+class QuantumDeviceSettings(Model):
+    """Real devices, through the account of whoever operates the world."""
+
+    token_env: Text = Field(
+        description="Variable of the environment that holds the account's token; only its name is kept."
+    )
+    instance_env: Text = Field(
+        description="Variable of the environment that names the account's instance; one is chosen without."
+    )
+    price_shot_scrip: Count = Field(
+        description="Scrip for each shot of a submitted job, paid to the artifact's owner; part of the log."
+    )
+    shots_max: Positive = Field(description="Most shots of a submitted job; part of the log.")
+
+
 class QuantumSettings(Model):
     """Quantum circuits, simulated in workers of our own."""
 
     enabled: bool = Field(description="Whether genesis_quantum is part of the world.")
     workers: Positive = Field(description="Jobs that run side by side.")
     start_timeout_s: Seconds = Field(description="Real time until a worker is ready.")
-    repeat_compute: Count = Field(
-        description="Compute for a job that is answered with what it answered before."
-    )
-    answers_bytes_max: Count = Field(description="Answers that are kept for that, encoded.")
+    devices: QuantumDeviceSettings = Field(description="Jobs for real devices.")
     limits: QuantumLimitSettings = Field(description="A bound on everything; part of the log.")
     coefficients: Mapping[str, Factor] = Field(
         description="CPU seconds of the terms of an estimate on this machine; part of the log. "
@@ -71,7 +84,8 @@ class QuantumSettings(Model):
             raise ValueError(f"the coefficients lack {', '.join(missing[:5])}")
         return self
 
-    def parts(self) -> tuple[QuantumLimits, Coefficients]:
-        """The bounds and the coefficients as the artifact takes them."""
+    def parts(self) -> tuple[QuantumLimits, Coefficients, DeviceTerms]:
+        """The bounds, the coefficients and the terms for devices as the artifact takes them."""
         limits = msgspec.convert(self.limits.model_dump(), QuantumLimits)
-        return limits, msgspec.convert(dict(self.coefficients), Coefficients)
+        terms = DeviceTerms(self.devices.price_shot_scrip, self.devices.shots_max)
+        return limits, msgspec.convert(dict(self.coefficients), Coefficients), terms

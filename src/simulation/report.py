@@ -36,14 +36,16 @@ from ..world import (
     Stopped,
     chain,
 )
+from .denials import Denials, DenialSummary
+from .economy import Economy, EconomySummary
 from .jobs import Jobs, JobSummary
 from .payments import Payment, Payments, decoded
+from .services import Services, ServiceSummary
 
 PARTNERS_MAX = 5
 """Payers and payees that are told of one principal; the sums hold them all."""
 NOT_ENDED = "not ended: it goes on, or was killed"
 _WALL_US = "wall_us"
-_TOOL_CODES = "TOOL_"
 
 
 class PrincipalSummary(msgspec.Struct):
@@ -77,7 +79,11 @@ class PrincipalSummary(msgspec.Struct):
 
 
 class SaleSummary(msgspec.Struct):
-    """An artifact that was paid for: by whom it is owned, how often, and for how much in all."""
+    """An artifact that was paid for: by whom it is owned, how often, and for how much in all.
+
+    Attributes:
+        sold: how often it was sold itself.
+    """
 
     artifact: str
     owner: str
@@ -86,23 +92,7 @@ class SaleSummary(msgspec.Struct):
     reads: int = 0
     invocations: int = 0
     scrip: int = 0
-
-
-class DenialSummary(msgspec.Struct):
-    """A code, how often it was told, and the first sentence that told it.
-
-    Attributes:
-        artifact: the tool that failed, where the code is one of tools; one entry for each of them.
-    """
-
-    code: str
-    kind: str
-    artifact: str
-    times: int
-    principals: int
-    example: str
-    example_principal: str
-    example_seq: int
+    sold: int = 0
 
 
 class ToolSummary(msgspec.Struct):
@@ -162,6 +152,8 @@ class Summary(msgspec.Struct):
     transferred: int
     principals: list[PrincipalSummary]
     sales: list[SaleSummary]
+    services: list[ServiceSummary]
+    economy: EconomySummary
     denials: list[DenialSummary]
     tools: list[ToolSummary]
     jobs: list[JobSummary]
@@ -177,7 +169,7 @@ class Summary(msgspec.Struct):
         """A few lines for a notebook; the command line says more."""
         refused = sum(d.times for d in self.denials if d.kind == "refused")
         failed = sum(d.times for d in self.denials if d.kind == "failed")
-        sold = sum(s.reads + s.invocations for s in self.sales)
+        sold = sum(s.reads + s.invocations + s.sold for s in self.sales)
         ended = f"ended: {self.ended}" if self.ended else NOT_ENDED
         real = f"real time {self.real_s:,.1f} s, " if self.ended else ""
         lines = [
@@ -215,7 +207,7 @@ def summarize(
     Raises:
         LogFault: a record is missing, edited or of another format; names it.
     """
-    tally = _Tally(Jobs(blob))
+    tally = _Tally(Jobs(blob), blob)
     digest = NO_RECORD
 
     def chained() -> Iterator[Row]:
@@ -253,7 +245,9 @@ def summarize(
         transferred=tally.transferred,
         principals=tally.told_principals(),
         sales=sorted(tally.sales.values(), key=lambda s: (-s.scrip, s.artifact)),
-        denials=sorted(tally.denials.values(), key=lambda d: (d.kind != "refused", -d.times)),
+        services=tally.services.told(),
+        economy=tally.economy.told(tally.now_us),
+        denials=tally.denials.told(),
         tools=tally.told_tools(),
         jobs=list(tally.jobs.told.values()),
         findings=tally.findings(),
@@ -264,16 +258,17 @@ def summarize(
 class _Tally:
     """The sums, record by record."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, blob: Callable[[bytes], bytes] | None) -> None:
         self.seed = self.now_us = self.records = self.transfers = self.transferred = 0
         self.jobs = jobs
         self.principals: dict[str, PrincipalSummary] = {}
         self.sales: dict[str, SaleSummary] = {}
-        self.denials: dict[tuple[str, str, str], DenialSummary] = {}
+        self.denials = Denials()
         self.tools: dict[tuple[str, str], ToolSummary] = {}
         self.issued: Counter[str] = Counter()
-        self._denied: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._payments = Payments()
+        self.services = Services(self._payments)
+        self.economy = Economy(self._payments, blob)
         self._pairs: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._effects: dict[str, EffectRequested] = {}
         self._origins: dict[str, str] = {}
@@ -290,11 +285,15 @@ class _Tally:
             self.seed = given.config.seed
         for fact in record.facts:
             self._fact(fact)
-        for payment in self._payments.of(record):
+        self.services.add(record)
+        paid = list(self._payments.of(record))
+        for payment in paid:
             self._pay(payment)
+        self.economy.add(record, paid)
         principal = artifact = ""
         if isinstance(given, Envelope):
             principal, artifact = given.principal, getattr(given.action, "id", "")
+            self.jobs.answered(principal, given.action, record.answer)
             rests = isinstance(given.action, Rest)
             known = self.principals.get(principal)
             if known is not None:
@@ -372,7 +371,8 @@ class _Tally:
         key = (fact.artifact, fact.method)
         tool = self.tools.setdefault(key, ToolSummary(*key))
         tool.calls += 1
-        self.principals[fact.principal].tool_calls += 1
+        if (asking := self.principals.get(fact.principal)) is not None:  # else a genesis artifact
+            asking.tool_calls += 1
         self._effects[fact.id] = msgspec.structs.replace(fact, payload=None, frames=())
         if fact.resource_hold in self._holds:
             self._holds[fact.resource_hold] = (fact.principal, tool)
@@ -415,7 +415,7 @@ class _Tally:
         if payment.how == "transfer" or not payment.artifact:
             self.transfers += 1
             self.transferred += amount
-        else:
+        elif payment.how in ("read", "invoke", "sale"):
             self._sale(payment)
 
     def _sale(self, payment: Payment) -> None:
@@ -429,7 +429,10 @@ class _Tally:
         sale.owner = self._payments.owner(id)
         sale.reads += payment.how == "read"
         sale.invocations += payment.how == "invoke"
+        sale.sold += payment.how == "sale"
         sale.scrip += payment.amount
+        if payment.how == "invoke":
+            self.services.paid(id, payment.amount)
 
     def _denial(
         self, record: Record, answer: Refused | Failed, principal: str, artifact: str
@@ -439,12 +442,4 @@ class _Tally:
         if known is not None:
             known.refused += kind == "refused"
             known.failed += kind == "failed"
-        code = answer.code.name
-        key = (code, kind, artifact if code.startswith(_TOOL_CODES) else "")
-        denial = self.denials.get(key)
-        if denial is None:
-            denial = DenialSummary(*key, 0, 0, answer.detail, principal, record.seq)
-            self.denials[key] = denial
-        denial.times += 1
-        self._denied[key].add(principal)
-        denial.principals = len(self._denied[key])
+        self.denials.add(record, answer, principal, artifact)

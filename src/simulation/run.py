@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from ..adapters.event_store import SqliteEventLog
-from ..world import LogFault, Native, Record, State, fold, read_records, verify
+from ..world import CodeRunner, LogFault, Native, Record, State, fold, read_records, verify
 from .natives import natives_of
 from .overview import overview
 from .report import Summary, summarize
@@ -23,12 +24,14 @@ class Proof:
         records: how many were proved. supply: equal to the sum of the balances after each of them.
         head: the hash of the last one.
         decided: whether every input was decided again; else the facts are taken as they stand.
+        has_run_code: whether agent-written code was run for that; else its outcomes are taken so.
     """
 
     records: int
     supply: int
     head: str
     decided: bool = True
+    has_run_code: bool = False
 
 
 class Run:
@@ -103,20 +106,43 @@ class Run:
             UnknownNative: it has a genesis artifact of its own that ``open_run`` was not given;
                 ``prove_without_deciding`` needs none.
         """
+        return self._proved(each, None)
+
+    def verify_running_code(self, each: Callable[[State], None] = lambda state: None) -> Proof:
+        """Prove it as ``verify`` does, and run its agent-written code again instead of believing it.
+
+        Aborts alone are taken as they are recorded: no two machines measure the same.
+
+        Args:
+            each: called after every record.
+
+        Raises:
+            LogFault, UnknownNative: as ``verify``; code that answers otherwise is such a fault.
+            ConfigurationFault: its settings, which bound the code, cannot be read.
+            CodeUnavailable: code cannot run here.
+        """
+        from .code import code_again
+        from .saved import saved_in
+
+        with closing(code_again(saved_in(self.folder)[1])) as code:
+            return self._proved(each, code)
+
+    def _proved(self, each: Callable[[State], None], code: CodeRunner | None) -> Proof:
         log = self.log()
         try:
             first = next(log.records(), None)
             if first is None:
                 raise LogFault("the log is empty")
             natives = natives_of(first, self._natives)
-            decided = verify(log.records(), natives, log, each)
+            decided = verify(log.records(), natives, log, each, code)
             folded, _ = fold(islice(log.records(), decided.seq + 1))  # more may come meanwhile
         finally:
             log.close()
         if folded.snapshot() != decided.snapshot():
             raise LogFault("folding the facts and deciding again give different states")
         _refuse_imbalance(decided)
-        return Proof(decided.seq + 1, decided.ledger.supply, decided.head.hex())
+        supply, head = decided.ledger.supply, decided.head.hex()
+        return Proof(decided.seq + 1, supply, head, has_run_code=code is not None)
 
     def prove_without_deciding(self, each: Callable[[State], None] = lambda state: None) -> Proof:
         """Prove what needs no code of its genesis artifacts: chain, fold, and that scrip is conserved.

@@ -11,14 +11,12 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
-import msgspec
 import uvloop
-from pydantic import ValidationError
 
 from ..adapters.event_store import SqliteEventLog, StoreFault
 from ..adapters.performer import Performer
@@ -26,33 +24,37 @@ from ..agents.library import MINDS
 from ..agents.mind import Mind
 from ..world import (
     VERSION,
+    ArtifactFault,
+    CodeRunner,
     ConfigurationFault,
     Fault,
     Native,
-    NoCode,
     World,
     WorldConfig,
     restore,
 )
 from .arguments import refuse_end, refuse_start
+from .code import code_of
 from .config import Config
+from .markets import markets_from
 from .minds import MindFactory, refuse_minds
 from .natives import BUILT_IN, natives_of
 from .quantum import quantum_from
 from .run import Run
-from .runs import SETTINGS_FILE, STORE_FILE, discard_run, find_run, make_run
-from .scenario import Scenario, configure, load_scenario, scale_agents, world_config
+from .runs import STORE_FILE, discard_run, find_run, make_run
+from .saved import save, saved_in
+from .scenario import (
+    Scenario,
+    configure,
+    load_scenario,
+    refuse_artifact,
+    scale_agents,
+    world_config,
+)
 from .servers import servers_of
 from .session import SIGNALS, Extras, Session
 
 __all__ = ["Extras", "Session", "open_run", "resume", "run"]
-
-
-class Saved(msgspec.Struct, frozen=True):
-    """What a run needs besides its log to go on; kept in its folder, never in the chain."""
-
-    scenario: dict[str, Any]
-    config: dict[str, Any]
 
 
 def run(
@@ -109,17 +111,18 @@ def run(
     extras = Extras(minds or {}, tuple(natives), performers or {}, recorded, on_progress)
     until = until_us or chosen.until_us or configured.runner.until_us
     folder = make_run(runs_dir, run_id, chosen.name)
-    try:
-        session = _begin(folder, chosen, configured, world, extras)
-    except BaseException:  # nothing is committed, so there is nothing to keep
-        discard_run(folder)
-        raise
-    try:
-        return _driven(session, "start", until, steps)
-    except Fault:
-        if session.world.state.seq == 0:  # nothing happened in it
+    with closing(code_of(configured)) as code:
+        try:
+            session = _begin(folder, chosen, configured, world, extras, code)
+        except BaseException:  # nothing is committed, so there is nothing to keep
             discard_run(folder)
-        raise
+            raise
+        try:
+            return _driven(session, "start", until, steps)
+        except Fault:
+            if session.world.state.seq == 0:  # nothing happened in it
+                discard_run(folder)
+            raise
 
 
 def resume(
@@ -141,30 +144,22 @@ def resume(
     refuse_end(until_us, steps)
     folder = find_run(Path(runs_dir), run)
     recorded = None if effects_from is None else find_run(folder.parent, effects_from)
-    try:
-        saved = msgspec.json.decode((folder / SETTINGS_FILE).read_bytes(), type=Saved)
-        scenario = Scenario.model_validate_json(msgspec.json.encode(saved.scenario))
-        config = Config.model_validate_json(msgspec.json.encode(saved.config))
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        told = f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
-        raise ConfigurationFault(f"{folder / SETTINGS_FILE} cannot be read: {told}") from None
-    except (OSError, ValueError) as error:
-        raise ConfigurationFault(f"{folder / SETTINGS_FILE} cannot be read: {error}") from None
+    scenario, config = saved_in(folder)
     refuse_minds(minds or {}, scenario)
     extras = Extras(minds or {}, tuple(natives), performers or {}, recorded, on_progress)
     store = SqliteEventLog.open(folder / STORE_FILE)
-    with ExitStack() as stack:
-        stack.callback(store.close)
-        first = next(store.records(), None)
-        if first is None:
-            raise StoreFault(f"{folder} holds no record: it ended before it began")
-        own = {native.id: native for native in extras.natives}
-        world = restore(store.records(), natives_of(first, own), store, NoCode())
-        stack.pop_all()
-    session = Session(folder, scenario, config, store, world, extras)
-    until = until_us or scenario.until_us or config.runner.until_us
-    return _driven(session, "resume", until, steps)
+    with closing(code_of(config)) as code:
+        with ExitStack() as stack:
+            stack.callback(store.close)
+            first = next(store.records(), None)
+            if first is None:
+                raise StoreFault(f"{folder} holds no record: it ended before it began")
+            own = {native.id: native for native in extras.natives}
+            world = restore(store.records(), natives_of(first, own), store, code)
+            stack.pop_all()
+        session = Session(folder, scenario, config, store, world, extras)
+        until = until_us or scenario.until_us or config.runner.until_us
+        return _driven(session, "resume", until, steps)
 
 
 def open_run(run: str | Path, runs_dir: str | Path = "runs", natives: Iterable[Native] = ()) -> Run:
@@ -180,26 +175,28 @@ def open_run(run: str | Path, runs_dir: str | Path = "runs", natives: Iterable[N
 def first_natives(config: Config, world: WorldConfig) -> dict[str, Native]:
     """The genesis artifacts that a new world begins with, by its configuration."""
     bridged = (server.native(world.limits) for server in servers_of(config))
-    natives = BUILT_IN | quantum_from(world.natives)
+    natives = BUILT_IN | quantum_from(world.natives) | markets_from(world.natives)
     return natives | {native.id: native for native in bridged}
 
 
 def _begin(
-    folder: Path, scenario: Scenario, config: Config, world: WorldConfig, extras: Extras
+    folder: Path,
+    scenario: Scenario,
+    config: Config,
+    world: WorldConfig,
+    extras: Extras,
+    code: CodeRunner,
 ) -> Session:
     """Make the world, and commit its first record."""
-    saved = Saved(scenario.model_dump(mode="json"), config.model_dump(mode="json"))
-    path = folder / SETTINGS_FILE
-    try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(saved)))
-    except OSError as error:
-        raise Fault(f"{path} cannot be written: {error.strerror or error}") from None
+    save(folder, scenario, config)
     natives = first_natives(config, world) | {native.id: native for native in extras.natives}
     store = SqliteEventLog.create(folder / STORE_FILE)
     with ExitStack() as stack:
         stack.callback(store.close)
         try:
-            begun = World.begin(world, natives, store, NoCode(), VERSION)
+            begun = World.begin(world, natives, store, code, VERSION)
+        except ArtifactFault as fault:
+            refuse_artifact(scenario, fault)
         except ValueError as error:
             raise ConfigurationFault(str(error)) from None
         store.commit()

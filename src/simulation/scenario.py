@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 from pydantic import Field, PrivateAttr, field_validator
 
@@ -18,9 +18,8 @@ from ..genesis.mcp_bridge import ID_PREFIX, artifact_of
 from ..world import (
     CONTRACTS,
     GENESIS,
-    ArtifactSpec,
+    ArtifactFault,
     ConfigurationFault,
-    Contract,
     Limits,
     PrincipalSpec,
     Resource,
@@ -28,10 +27,12 @@ from ..world import (
     is_id,
 )
 from .config import SERVERS, Config, base_settings, config_dir, load_config
-from .config_model import INT_MAX, Count, Model, Positive, Text, Texts
+from .config_model import INT_MAX, Count, Model, Positive, Text
 from .costs import cost_of, costs_of_actions, costs_of_methods, quotas_of_artifacts
+from .markets import MARKETS, market_figures
 from .natives import BRIDGES, BUILT_IN
 from .quantum import QUANTUM, figures_of
+from .scenario_artifacts import ArtifactEntry
 from .servers import misnamed
 from .settings import Fault, Settings, nearest, refuse, shown, validated
 from .settings_file import read_settings
@@ -90,27 +91,6 @@ class PrincipalEntry(Model):
     description: str = Field(default="", description="What it is, for the others.")
 
 
-class ContractEntry(Model):
-    """The access policy of an artifact."""
-
-    id: Text = Field(description="Name of the contract.")
-    price_scrip: Count = Field(default=0, description="Price under `pay_per_use`.")
-    members: Texts = Field(default=(), description="Whom `members` admits.")
-
-
-class ArtifactEntry(Model):
-    """An artifact that is there at the beginning."""
-
-    id: Text = Field(description="Its id.")
-    owner: Text = Field(description="Id of the principal that owns it.")
-    content: str = Field(default="", description="Its content.")
-    type: Text = Field(default="text", description="What its content is.")
-    description: str = Field(default="", description="What it is, for a search.")
-    contract: ContractEntry = Field(
-        default=ContractEntry(id="private"), description="Who may do what to it."
-    )
-
-
 class Scenario(Model):
     """Who lives in a world, what is there, and the settings that it needs."""
 
@@ -158,7 +138,8 @@ def scenario_names() -> list[str]:
 def load_scenario(name_or_path: str | Path, minds: Collection[str] | None = None) -> Scenario:
     """Read a scenario: a name stands for `config/scenarios/NAME.yaml`, anything else is a path.
 
-    `site` and `roots` come out as absolute paths of folders that exist.
+    `site` and `roots` come out as absolute paths of folders that exist, files of content as
+    absolute paths.
 
     Args:
         name_or_path: what has a suffix or a folder in it is a path.
@@ -177,6 +158,7 @@ def load_scenario(name_or_path: str | Path, minds: Collection[str] | None = None
         update={
             "site": read.site and (path.parent / read.site).resolve(),
             "roots": tuple((checkout / root).resolve() for root in read.roots),
+            "artifacts": tuple(entry.within(path.parent) for entry in read.artifacts),
         }
     )
     scenario._settings = settings
@@ -254,6 +236,9 @@ def world_config(config: Config, scenario: Scenario, seed: int | None = None) ->
         costs=costs_of_methods(config),
         method_cost=cost_of(settings.method_cost),
         call_back_compute=settings.call_back_compute,
+        contract_compute=settings.contract_compute,
+        job_cost=cost_of(settings.job_cost),
+        approval_cost=cost_of(settings.approval_cost),
         refunded=settings.refunded,
         pace_us=settings.pace_us,
         resources={
@@ -262,10 +247,23 @@ def world_config(config: Config, scenario: Scenario, seed: int | None = None) ->
         },
         limits=Limits(**settings.limits.model_dump()),
         principals=(*_agents(scenario), *map(_principal, scenario.principals)),
-        artifacts=tuple(map(_artifact, scenario.artifacts)),
+        artifacts=tuple(entry.spec() for entry in scenario.artifacts),
         artifact_quotas=quotas_of_artifacts(config),
-        natives=figures_of(config),
+        natives=figures_of(config) | market_figures(config),
     )
+
+
+def refuse_artifact(scenario: Scenario, fault: ArtifactFault) -> NoReturn:
+    """Tell in which line the artifact stands that the kernel cannot begin with.
+
+    Raises:
+        ConfigurationFault: always.
+    """
+    for index, entry in enumerate(scenario.artifacts):
+        if entry.id == fault.id:
+            key, told = entry.told(fault)
+            refuse(_origin(scenario), [(("artifacts", index, *key), told)])
+    raise ConfigurationFault(str(fault))
 
 
 def _path_of(name_or_path: str | Path) -> Path:
@@ -350,7 +348,7 @@ def _incomplete_servers(settings: Settings) -> Iterator[Fault]:
 
 def _unusable_servers(config: Config) -> Iterator[Fault]:
     """Yield the servers whose name makes the id of something else, and of those enabled, no id."""
-    taken = dict.fromkeys((*BUILT_IN, QUANTUM), "a part of every world")
+    taken = dict.fromkeys((*BUILT_IN, QUANTUM, *MARKETS), "a part of every world")
     chars_max = config.world.limits.id_chars_max
     for name, server in config.genesis.mcp.servers.items():
         id = artifact_of(name)
@@ -374,18 +372,15 @@ def _contradictions(scenario: Scenario, id_chars_max: int) -> Iterator[Fault]:
         taken.add(id)
         if key[0] != "artifacts":
             principals.add(id)
+    contracts = {*CONTRACTS, *(artifact.id for artifact in scenario.artifacts)}
     for index, artifact in enumerate(scenario.artifacts):
         if artifact.owner not in principals:
             yield (
                 ("artifacts", index, "owner"),
                 f"there is no principal {artifact.owner!r} with {scenario.agents_count} agents",
             )
-        if artifact.contract.id not in CONTRACTS:
-            yield (
-                ("artifacts", index, "contract", "id"),
-                f"there is no contract {artifact.contract.id!r}"
-                f"{nearest(artifact.contract.id, CONTRACTS)}",
-            )
+        for key, told in artifact.faults(contracts):
+            yield ("artifacts", index, *key), told
 
 
 def _ids(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -409,11 +404,4 @@ def _agents(scenario: Scenario) -> Iterator[PrincipalSpec]:
 def _principal(entry: PrincipalEntry) -> PrincipalSpec:
     return PrincipalSpec(
         entry.id, entry.scrip, dict(entry.quotas), False, entry.content, entry.description
-    )
-
-
-def _artifact(entry: ArtifactEntry) -> ArtifactSpec:
-    contract = Contract(entry.contract.id, entry.contract.price_scrip, entry.contract.members)
-    return ArtifactSpec(
-        entry.id, entry.owner, entry.content, entry.type, entry.description, contract
     )

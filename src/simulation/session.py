@@ -12,28 +12,29 @@ from threading import current_thread, main_thread
 
 from ..adapters.event_store import SqliteEventLog
 from ..adapters.performer import Performer, Recorded
+from ..adapters.scorers import RuleScorer
 from ..adapters.site import Site
-from ..agents.loop import Budget, Loop
 from ..agents.mind import Mind
+from ..genesis.asking import Approver
 from ..world import (
+    APPROVAL,
     Answer,
     Code,
     EffectRequest,
     EffectResult,
-    Envelope,
     Invoke,
-    Malformed,
     Native,
-    Settle,
     Waiting,
     World,
-    read_records,
     results_of,
 )
+from .code import JOBS, jobs_of
 from .config import Config
 from .driver import Drive, Driver
-from .minds import MindFactory, mind_of
-from .quantum import QUANTUM, pool_of
+from .loops import Loops
+from .markets import MINT
+from .minds import MindFactory
+from .quantum import QUANTUM, performer_of
 from .runs import STORE_FILE
 from .scenario import Scenario
 from .servers import Place, connect, start_in_background, warnings_of
@@ -107,7 +108,8 @@ class Session:
                 settings.stop_timeout_s,
             )
             progress = lambda: self.extras.on_progress(self)  # noqa: E731
-            self.driver = Driver(self.world, self.store, self._loops(), performers, drive, progress)
+            loops = Loops(self.world, self.store, self.config, self.scenario, self.extras.minds)
+            self.driver = Driver(self.world, self.store, loops, performers, drive, progress)
             self._pass_on_stop()
             self._take_up()
             self.store.commit()
@@ -146,7 +148,12 @@ class Session:
             stack, self.config, self.world, place, self._asked, given
         )
         if QUANTUM in self.world.natives and QUANTUM not in performers:
-            performers[QUANTUM] = pool_of(self.config)
+            performers[QUANTUM] = performer_of(self.config, self.folder)
+        if MINT in self.world.natives and MINT not in performers:
+            performers[MINT] = RuleScorer()
+        if self.config.code.enabled and JOBS not in performers:
+            performers[JOBS] = jobs_of(self.config)
+        performers.setdefault(APPROVAL, Approver(self.world.natives, self._asked))
         for performer in performers.values():
             stack.push_async_callback(_closed(performer, self.config.runner.stop_timeout_s))
         start_in_background(self.config, performers)
@@ -156,55 +163,6 @@ class Session:
         """An action for the principal of an effect under way, as its tool server asks for it."""
         assert self.driver is not None, "effects are performed by the driver"
         return await self.driver.asks.ask(request, action)
-
-    def _loops(self) -> dict[str, Loop]:
-        """The loop of every agent, with what it remembers of the log."""
-        agents = self.config.agents
-        budget = Budget(
-            deadline_us=agents.deadline_us,
-            steps_max=agents.steps_max,
-            tool_calls_max=agents.tool_calls_max,
-            writes_max=agents.writes_max,
-            repeats_max=agents.repeats_max,
-            backoff_us=agents.backoff_us,
-            backoff_max_us=agents.backoff_max_us,
-            recent_turns=agents.recent_turns,
-        )
-        state = self.world.state
-        loops = {
-            principal: Loop(principal, self._mind(principal), budget)
-            for principal in state.agenda.due_us
-        }
-        if state.seq > 0:
-            self._remember(loops)
-        return loops
-
-    def _mind(self, principal: str) -> Mind:
-        content = self.world.text(self.world.state.artifacts.by_id[principal].content)
-        return mind_of(principal, content, self.extras.minds)
-
-    def _remember(self, loops: Mapping[str, Loop]) -> None:
-        """Go through the log once and tell every loop what it did before."""
-        waiting: dict[str, str] = {}
-        for record in read_records(self.store.records(), self.store):
-            given, answer = record.input, record.answer
-            if isinstance(given, Envelope) and given.principal in loops and answer is not None:
-                if given.principal in waiting.values():
-                    continue  # its tool server asked for this: it was not its own decision
-                loop = loops[given.principal]
-                if isinstance(answer, Waiting):
-                    waiting[answer.effect_id] = given.principal
-                    loop.waits(given.action)
-                else:
-                    loop.noted(given.action, answer)
-            elif isinstance(given, Malformed) and given.principal in loops and answer is not None:
-                loops[given.principal].noted(None, answer)
-            elif isinstance(given, Settle) and given.effect_id in waiting and answer is not None:
-                principal = waiting.pop(given.effect_id)
-                if isinstance(answer, Waiting):
-                    waiting[answer.effect_id] = principal
-                else:
-                    loops[principal].settled(answer)
 
 
 def _on_signals(stop: Callable[[], None]) -> Callable[[], None]:

@@ -1,5 +1,6 @@
 """The kernel: pure, deterministic, complete in itself. ``kernel.py`` reads top to bottom."""
 
+from .access import Allowed
 from .actions import (
     Action,
     Contract,
@@ -15,6 +16,7 @@ from .actions import (
     Write,
 )
 from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
+from .approvals import APPROVAL
 from .artifact import Artifact, is_id
 from .config import (
     COMPUTE,
@@ -29,6 +31,7 @@ from .config import (
 )
 from .contracts import CONTRACTS, check
 from .door import Entry, enter
+from .effects import JOBS
 from .facts import (
     Allocated,
     ArtifactDeleted,
@@ -41,6 +44,7 @@ from .facts import (
     InterfaceDiscovered,
     KeyRemembered,
     LimitSet,
+    Noted,
     Overran,
     OwnershipTransferred,
     Paused,
@@ -60,6 +64,7 @@ from .facts import (
     Woke,
 )
 from .faults import ConfigurationFault, Fault, LogFault, NativeFault, ReplayMismatch
+from .founding import ArtifactFault
 from .kernel import EffectRequest, Settled, World
 from .natives import Context, Effect, Method, Native, SettledHandler
 from .ports import (
@@ -106,11 +111,13 @@ from .touch import ids_of
 from .version import VERSION
 
 __all__ = [
+    "APPROVAL",
     "COMPUTE",
     "CONTRACTS",
     "DIGEST_BYTES",
     "FORMAT",
     "GENESIS",
+    "JOBS",
     "NO_RECORD",
     "RECORDS",
     "STORED_BYTES",
@@ -119,9 +126,11 @@ __all__ = [
     "Action",
     "Advance",
     "Allocated",
+    "Allowed",
     "Answer",
     "Artifact",
     "ArtifactDeleted",
+    "ArtifactFault",
     "ArtifactSpec",
     "ArtifactWritten",
     "Begin",
@@ -166,6 +175,7 @@ __all__ = [
     "Native",
     "NativeFault",
     "NoCode",
+    "Noted",
     "Operate",
     "Outcome",
     "Overran",

@@ -8,19 +8,24 @@ import msgspec
 
 
 class Tool(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One method of an interface, in the shape of an MCP tool; schemas are JSON Schema 2020-12."""
+    """One method of an interface, in the shape of an MCP tool; schemas are JSON Schema 2020-12.
+
+    ``job`` is for agent-written code that takes long: it runs outside, as an effect.
+    """
 
     name: str
     description: str = ""
     input_schema: dict[str, Any] = {}
     output_schema: dict[str, Any] | None = None
+    job: bool = False
 
 
 class Contract(msgspec.Struct, frozen=True, array_like=True):
     """The access policy of an artifact.
 
     Attributes:
-        id: ``private``, ``public``, ``freeware``, ``pay_per_use`` or ``members``.
+        id: ``private``, ``public``, ``freeware``, ``pay_per_use``, ``members``, or an artifact of
+            type ``code`` with a method ``check``.
         price_scrip: what each read or invocation costs under ``pay_per_use``.
         members: the principals that ``members`` admits.
     """

@@ -65,6 +65,10 @@ class Agenda:
         self.steps[principal] = 0
         self._push(principal)
 
+    def withdraw(self, principal: str) -> None:
+        """Undo ``enrol``."""
+        del self.due_us[principal], self.steps[principal]
+
     def charged(self, principal: str, due_us: int, seq: int) -> None:
         """A loop took a step, unless it waits since an earlier record: then a tool server asked."""
         if self.waiting_since.get(principal, seq) == seq:

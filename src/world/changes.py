@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from .access import FREE, Access, Allowed, Asks
 from .actions import Contract, Delete, Edit, Read, Tool, Write
 from .answers import Answer, Code, Done, Failed, Refused
 from .artifact import ID_GRAMMAR, Artifact, bound, is_id
-from .config import STORED_BYTES, Limits
-from .contracts import DELETE, READ, WRITE, check, fault_of
+from .config import STORED_BYTES, ArtifactSpec, Limits
+from .contracts import CODE, CONTRACTS, DELETE, EDIT, READ, WRITE, fault_of, payee_of
 from .door import sentence
 from .facts import (
     Allocated,
@@ -20,21 +21,29 @@ from .facts import (
 )
 from .ports import Checked, CodeRunner
 from .records import BlobRef
-from .schemas import SchemaError, Validator
+from .schemas import ResultValidator, SchemaError, Validator
 from .transaction import Price, Transaction
-
-CODE = "code"
 
 
 class Changes:
-    """The four actions that need no frame."""
+    """The four actions that need no frame.
 
-    __slots__ = ("_artifacts", "_code", "_limits", "_prices", "_tx")
+    Each asks the contract, unless its answer is ``allowed`` already. One that has to wait for a
+    person's approval is otherwise possible, did nothing, and answers what the contract ``Asks``.
+    """
+
+    __slots__ = ("_access", "_artifacts", "_code", "_limits", "_prices", "_tx")
 
     def __init__(
-        self, tx: Transaction, limits: Limits, prices: Mapping[str, Price], code: CodeRunner
+        self,
+        tx: Transaction,
+        limits: Limits,
+        prices: Mapping[str, Price],
+        code: CodeRunner,
+        access: Access,
     ) -> None:
         self._tx = tx
+        self._access = access
         self._artifacts = tx.state.artifacts.by_id
         self._limits = limits
         self._prices = prices
@@ -49,33 +58,38 @@ class Changes:
         hint = f"did you mean {near[0]!r}?" if near else "genesis_store search finds artifacts"
         return Refused(Code.NOT_FOUND, f"there is no artifact {id[:80]!r}: {hint}")
 
-    def read(self, caller: str, action: Read, depth: int) -> Answer:
+    def read(self, caller: str, action: Read, allowed: Allowed | None = None) -> Answer | Asks:
         """Answer the content; what a priced contract asks is paid in the same step."""
         artifact = self._artifacts.get(action.id)
         if artifact is None:
             return self.missing(action.id)
+        may = allowed or self._access.may(caller, artifact, READ)
+        if isinstance(may, Refused):
+            return may
         price = self._prices["read"]
-        scrip = check(artifact, caller, READ)
-        if scrip is None:
-            return denied(artifact, caller, READ)
-        no = self._tx.afford(caller, scrip, price, depth)
+        no = self._tx.afford(caller, may.price_scrip, price)
         if no is not None:
             return no
+        if isinstance(may, Asks):
+            return may
         self._tx.charge(price)
-        if scrip:
-            payee = artifact.id if artifact.standing else artifact.owner
-            self._tx.note(ScripTransferred(caller, payee, scrip))
+        self._pay(caller, artifact, may)
         return Done(artifact.content)
 
-    def write(self, caller: str, action: Write, depth: int) -> Answer:
+    def write(self, caller: str, action: Write, allowed: Allowed | None = None) -> Answer | Asks:
         """Make an artifact or replace one."""
         artifacts = self._tx.state.artifacts
         before = artifacts.by_id.get(action.id)
         no = self._fault_of_write(caller, action, before)
-        if no is None and before is not None and check(before, caller, WRITE) is None:
-            no = denied(before, caller, WRITE)
+        if no is not None:
+            return no
+        may: Allowed | Refused = allowed or FREE
+        if before is not None and allowed is None:
+            may = self._access.may(caller, before, WRITE)
+        if isinstance(may, Refused):
+            return may
         price = self._prices["write"]
-        no = no or self._tx.afford(caller, 0, price, depth)
+        no = self._tx.afford(caller, may.price_scrip, price)
         if no is not None:
             return no
         owner = self._owner_of_new(caller) if before is None else before.owner
@@ -84,16 +98,17 @@ class Changes:
         )
         type = old.type if action.type is None else action.type
         description = old.description if action.description is None else action.description
-        interface = action.interface
-        if interface is None:
-            interface = old.interface if type == old.type else ()
+        interface = _interface(action, before, type)
         size = self._size(action.content) + len(description.encode())
         room = self._room(before, size)
         if room is not None:
             return room
         if old.encumbered_by:
             return Refused(Code.ENCUMBERED, bound(old))
+        if isinstance(may, Asks):
+            return may
         self._tx.charge(price)
+        self._pay(caller, old, may)
         self._store(before, size)
         self._tx.note(
             ArtifactWritten(
@@ -112,19 +127,22 @@ class Changes:
         )
         return Done(None)
 
-    def edit(self, caller: str, action: Edit, depth: int) -> Answer:
+    def edit(self, caller: str, action: Edit, allowed: Allowed | None = None) -> Answer | Asks:
         """Replace one piece of text by another; what is replaced occurs exactly once."""
         artifact = self._artifacts.get(action.id)
         if artifact is None:
             return self.missing(action.id)
-        if check(artifact, caller, WRITE) is None:
-            return denied(artifact, caller, WRITE)
+        may = allowed or self._access.may(caller, artifact, EDIT)
+        if isinstance(may, Refused):
+            return may
         price = self._prices["edit"]
-        no = self._tx.afford(caller, 0, price, depth)
+        no = self._tx.afford(caller, may.price_scrip, price)
         if no is not None:
             return no
         if artifact.encumbered_by:
             return Refused(Code.ENCUMBERED, bound(artifact))
+        if isinstance(may, Asks):
+            return may
         text = self.text(artifact.content)
         first = text.find(action.old) if action.old else -1
         if first < 0 or text.find(action.old, first + 1) >= 0:
@@ -143,28 +161,33 @@ class Changes:
         if room is not None:
             return room
         self._tx.charge(price)
+        self._pay(caller, artifact, may)
         self._store(artifact, size)
         content = self._tx.keep(text)
         self._tx.note(ContentReplaced(artifact.id, content, self._tx.payer, size))
         return Done(None)
 
-    def delete(self, caller: str, action: Delete, depth: int) -> Answer:
+    def delete(self, caller: str, action: Delete, allowed: Allowed | None = None) -> Answer | Asks:
         """Delete an artifact that is nobody's holder of anything."""
         artifact = self._artifacts.get(action.id)
         if artifact is None:
             return self.missing(action.id)
-        if check(artifact, caller, DELETE) is None:
-            return denied(artifact, caller, DELETE)
+        may = allowed or self._access.may(caller, artifact, DELETE)
+        if isinstance(may, Refused):
+            return may
         price = self._prices["delete"]
-        no = self._tx.afford(caller, 0, price, depth)
+        no = self._tx.afford(caller, may.price_scrip, price)
         if no is not None:
             return no
         if artifact.encumbered_by:
             return Refused(Code.ENCUMBERED, bound(artifact))
+        if isinstance(may, Asks):
+            return may
         self._tx.charge(price)
         if artifact.standing or artifact.type == "genesis":
             detail = f"{artifact.id} is a principal or a genesis artifact: those stay"
             return Failed(Code.NOT_DELETABLE, detail)
+        self._pay(caller, artifact, may)
         self._store(artifact, 0)
         self._tx.note(ArtifactDeleted(artifact.id))
         return Done(None)
@@ -174,6 +197,11 @@ class Changes:
         text = self._tx.value(content)
         assert isinstance(text, str)
         return text
+
+    def _pay(self, caller: str, artifact: Artifact, may: Allowed) -> None:
+        if may.price_scrip:
+            payee = may.payee or payee_of(artifact)
+            self._tx.note(ScripTransferred(caller, payee, may.price_scrip))
 
     def _fault_of_write(
         self, caller: str, action: Write, before: Artifact | None
@@ -186,6 +214,9 @@ class Changes:
             if not is_id(action.id, limits.id_chars_max):
                 detail = f"an id is {ID_GRAMMAR}, at most {limits.id_chars_max} characters"
                 return Refused(Code.ID_INVALID, detail)
+            if action.id in CONTRACTS:
+                detail = f"{action.id!r} is the name of a contract: take another id"
+                return Refused(Code.ID_TAKEN, detail)
         fault = self._fault_of_definition(action, before)
         if fault is not None:
             return Refused(Code.DEFINITION_INVALID, fault)
@@ -207,7 +238,12 @@ class Changes:
         if not is_id(new_type, limits.id_chars_max):
             return f"a type is {ID_GRAMMAR}"
         if action.contract is not None:
-            fault = fault_of(action.contract, limits)
+            there: Mapping[str, Artifact] | Mapping[str, ArtifactSpec] = self._artifacts
+            if action.contract.id == action.id:  # it counts as what this write makes of it
+                interface = _interface(action, before, new_type)
+                spec = ArtifactSpec(action.id, "", type=new_type, interface=interface)
+                there = {action.id: spec}
+            fault = fault_of(action.contract, limits, there, self._candidates)
             if fault is not None:
                 return fault
         if action.interface and new_type != CODE:
@@ -219,10 +255,7 @@ class Changes:
         return fault_of_interface(action.interface or (), limits)
 
     def _check_code(self, text: str) -> str | None:
-        fault = self._code.check(text)
-        fault = None if fault is None else sentence(fault)
-        self._tx.outcomes.append(Checked(fault))
-        return fault
+        return fault_of_code(self._tx, self._code, text)
 
     def _too_large(self) -> Refused:
         detail = f"content has at most {self._limits.content_bytes_max} bytes"
@@ -262,10 +295,12 @@ class Changes:
         return catalog.page("all", id[:1], 100) + catalog.page("all", id[:3], 100)
 
 
-def denied(artifact: Artifact, caller: str, what: str) -> Refused:
-    """The refusal of a contract."""
-    detail = f"the contract {artifact.contract.id} of {artifact.id} does not let {caller} {what} it"
-    return Refused(Code.PERMISSION_DENIED, detail)
+def fault_of_code(tx: Transaction, code: CodeRunner, text: str) -> str | None:
+    """Why code cannot run, or None; what its runner says is noted for the record."""
+    fault = code.check(text)
+    fault = None if fault is None else sentence(fault)
+    tx.outcomes.append(Checked(fault))
+    return fault
 
 
 def fault_of_interface(interface: tuple[Tool, ...], limits: Limits) -> str | None:
@@ -279,10 +314,17 @@ def fault_of_interface(interface: tuple[Tool, ...], limits: Limits) -> str | Non
         try:
             Validator(tool.input_schema, limits)
             if tool.output_schema is not None:
-                Validator(tool.output_schema, limits)
+                ResultValidator(tool.output_schema, limits)
         except SchemaError as error:
             return f"the schema of {tool.name[:80]!r}: {error}"
     return None
+
+
+def _interface(action: Write, before: Artifact | None, type: str) -> tuple[Tool, ...]:
+    """The interface that an artifact has after a write that leaves it with a type."""
+    if action.interface is not None:
+        return action.interface
+    return before.interface if before is not None and before.type == type else ()
 
 
 def _changes_more(action: Write) -> bool:

@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 
-from .actions import Contract
+from .actions import Contract, Tool
 
 COMPUTE = "compute"
 STORED_BYTES = "stored_bytes"
 GENESIS = "genesis"
+DAY_US = 86_400_000_000
 QUOTA_MAX = 2**62
 """The most that a quota can be, so that no sum leaves 64 bits."""
 
@@ -61,11 +62,13 @@ class Limits(msgspec.Struct, frozen=True):
     schema_nodes_max: int = 2_000
     frame_depth_max: int = 16
     calls_max: int = 1_000
+    check_calls_max: int = 16
     compute_max: int = 1_000
     watch_max: int = 16
     keys_max: int = 256
     page_max: int = 100
     signals_max: int = 16
+    agents_max: int = 1_000
 
 
 class PrincipalSpec(msgspec.Struct, frozen=True):
@@ -80,7 +83,7 @@ class PrincipalSpec(msgspec.Struct, frozen=True):
 
 
 class ArtifactSpec(msgspec.Struct, frozen=True):
-    """An artifact of the first record."""
+    """An artifact of the first record; only one of type ``code`` has an ``interface``."""
 
     id: str
     owner: str
@@ -88,6 +91,7 @@ class ArtifactSpec(msgspec.Struct, frozen=True):
     type: str = "text"
     description: str = ""
     contract: Contract = Contract()
+    interface: tuple[Tool, ...] = ()
 
 
 class WorldConfig(msgspec.Struct, frozen=True):
@@ -100,6 +104,10 @@ class WorldConfig(msgspec.Struct, frozen=True):
         costs: the cost of methods, by artifact and method; method ``*`` is the artifact's default.
         method_cost: the cost of a method that ``costs`` does not name.
         call_back_compute: charged for each call back of agent-written code, besides the action's cost.
+        contract_compute: charged each time that a contract which an agent wrote is asked, besides its
+            calls back; also when it denies.
+        job_cost: the cost of a job that ``costs`` does not name.
+        approval_cost: the cost of asking a person to approve an action.
         refunded: names of the failure codes of effects whose held quota is given back.
         pace_us: the time between two steps of a loop.
         artifact_quotas: what all callers together may use of an artifact whose methods have
@@ -114,6 +122,11 @@ class WorldConfig(msgspec.Struct, frozen=True):
     costs: dict[str, dict[str, Cost]] = {}
     method_cost: Cost = msgspec.field(default_factory=lambda: Cost({COMPUTE: 1}))
     call_back_compute: int = 1
+    contract_compute: int = 1
+    job_cost: Cost = msgspec.field(default_factory=lambda: Cost({COMPUTE: 10}))
+    approval_cost: Cost = msgspec.field(
+        default_factory=lambda: Cost({COMPUTE: 1}, timeout_us=DAY_US, repeatable=True)
+    )
     refunded: tuple[str, ...] = ("TOOL_UNAVAILABLE", "EFFECT_INTERRUPTED")
     pace_us: int = 100_000
     resources: dict[str, Resource] = msgspec.field(

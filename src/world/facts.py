@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from .actions import Contract, Tool
+from .actions import Contract, Delete, Edit, Invoke, Read, Tool, Write
 from .answers import Done, Failed, Refused, Waiting
 from .ports import CallBack
 
@@ -175,6 +175,7 @@ class ParkedFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
         price_hold, payee, price_scrip: the payment that its end posts or voids; hold 0 for none.
         trace: what it asked and was answered so far, oldest first.
         asked: what it waits for the answer to.
+        output_schema: what its result must fit; None for anything.
     """
 
     artifact: str
@@ -189,6 +190,7 @@ class ParkedFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     id: str
     trace: tuple[tuple[CallBack, Done | Refused | Failed | Waiting], ...] = ()
     asked: CallBack | None = None
+    output_schema: dict[str, Any] | None = None
 
 
 class EffectRequested(Fact, frozen=True, tag=19):
@@ -203,6 +205,8 @@ class EffectRequested(Fact, frozen=True, tag=19):
         resource_hold: of the effect's own cost; ``frame_hold``: compute of the waiting frames.
         price_hold, payee, price_scrip: the payment that Done posts.
         frames: the frames that wait, outermost first; empty when a principal asked directly.
+        action: what goes on when a person approves it; None for any other effect.
+        compute_left: what that may use, where no frame waits.
     """
 
     id: str
@@ -225,6 +229,8 @@ class EffectRequested(Fact, frozen=True, tag=19):
     price_scrip: int
     frame_hold: int
     frames: tuple[ParkedFrame, ...]
+    action: Read | Write | Edit | Delete | Invoke | None = None
+    compute_left: int = 0
 
 
 class EffectSettled(Fact, frozen=True, tag=20):

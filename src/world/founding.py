@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from .actions import Contract
 from .answers import Code
 from .artifact import ID_GRAMMAR, is_id
+from .changes import fault_of_code, fault_of_interface
 from .config import (
     COMPUTE,
     GENESIS,
@@ -17,26 +18,46 @@ from .config import (
     PrincipalSpec,
     WorldConfig,
 )
-from .contracts import fault_of
-from .door import keep
-from .facts import Allocated, ArtifactWritten, Fact, LimitSet, ScripIssued
+from .contracts import CODE, CONTRACTS, fault_of
+from .facts import Allocated, ArtifactWritten, LimitSet, ScripIssued
 from .ledger import SCRIP_MAX
 from .natives import Native
-from .ports import EventLog
+from .ports import CodeRunner
+from .transaction import Transaction
 
 _KINDS = ("renewable", "depletable", "allocatable")
 
 
+class ArtifactFault(ValueError):
+    """An artifact of the first record cannot be.
+
+    Attributes:
+        id: whose. field: of its specification. reason: why, as a write would be told.
+    """
+
+    def __init__(self, id: str, field: str, reason: str) -> None:
+        super().__init__(f"artifact {id}: {reason}")
+        self.id = id
+        self.field = field
+        self.reason = reason
+
+
 def found(
-    note: Callable[[Fact], None], log: EventLog, config: WorldConfig, natives: Mapping[str, Native]
+    tx: Transaction, config: WorldConfig, natives: Mapping[str, Native], code: CodeRunner
 ) -> None:
     """Note the facts that a world begins with.
 
     Raises:
         ValueError: the configuration contradicts itself; its text says where.
+        ArtifactFault: an artifact of it cannot be.
     """
+    note = tx.note
     for fault in _faults(config, natives):
         raise ValueError(fault)
+    for artifact in config.artifacts:
+        wrong = _fault_of(tx, config, code, artifact)
+        if wrong is not None:
+            raise ArtifactFault(artifact.id, *wrong)
     note(
         _artifact(
             GENESIS, GENESIS, "principal", "owns what was there at the beginning", True, False
@@ -61,16 +82,14 @@ def found(
         for resource, limit in config.artifact_quotas.get(id, {}).items():
             note(LimitSet(id, resource, limit))
     for spec in config.principals:
-        _principal(note, log, config, spec)
+        _principal(tx, spec)
     for artifact in config.artifacts:
-        _owned(note, log, config, artifact)
+        _owned(tx, artifact)
 
 
-def _principal(
-    note: Callable[[Fact], None], log: EventLog, config: WorldConfig, spec: PrincipalSpec
-) -> None:
-    content, size = _content(log, config, spec.content)
-    size += len(spec.description.encode())
+def _principal(tx: Transaction, spec: PrincipalSpec) -> None:
+    note, content = tx.note, tx.keep(spec.content)
+    size = len(spec.content.encode()) + len(spec.description.encode())
     note(_artifact(spec.id, spec.id, "principal", spec.description, True, spec.loop, content, size))
     if size:
         note(Allocated(spec.id, STORED_BYTES, size))
@@ -80,20 +99,17 @@ def _principal(
         note(LimitSet(spec.id, resource, limit))
 
 
-def _owned(
-    note: Callable[[Fact], None], log: EventLog, config: WorldConfig, spec: ArtifactSpec
-) -> None:
-    content, size = _content(log, config, spec.content)
-    size += len(spec.description.encode())
-    note(
+def _owned(tx: Transaction, spec: ArtifactSpec) -> None:
+    size = len(spec.content.encode()) + len(spec.description.encode())
+    tx.note(
         ArtifactWritten(
             spec.id,
             spec.owner,
             spec.type,
             spec.description,
-            content,
+            tx.keep(spec.content),
             spec.contract,
-            (),
+            spec.interface,
             False,
             False,
             spec.owner,
@@ -101,7 +117,7 @@ def _owned(
         )
     )
     if size:
-        note(Allocated(spec.owner, STORED_BYTES, size))
+        tx.note(Allocated(spec.owner, STORED_BYTES, size))
 
 
 def _artifact(
@@ -119,11 +135,25 @@ def _artifact(
     )
 
 
-def _content(log: EventLog, config: WorldConfig, text: str) -> tuple[object, int]:
-    content, blob = keep(text, config.limits.inline_bytes_max)
-    if blob is not None:
-        log.put_blob(content.digest, blob)
-    return content, len(text.encode())
+def _fault_of(
+    tx: Transaction, config: WorldConfig, code: CodeRunner, spec: ArtifactSpec
+) -> tuple[str, str] | None:
+    """What is wrong with an artifact: which field of it, and why; as a write would be told."""
+    if spec.type in ("genesis", "principal"):
+        return "type", f"type {spec.type} is not made by configuration"
+    fault = fault_of(spec.contract, config.limits, {a.id: a for a in config.artifacts})
+    if fault is not None:
+        return "contract", fault
+    if len(spec.content.encode()) > config.limits.content_bytes_max:
+        return "content", f"content has at most {config.limits.content_bytes_max} bytes"
+    if spec.type != CODE:
+        told = "only an artifact of type code has an interface of its own"
+        return ("interface", told) if spec.interface else None
+    fault = fault_of_code(tx, code, spec.content)
+    if fault is not None:
+        return "content", fault
+    fault = fault_of_interface(spec.interface, config.limits)
+    return None if fault is None else ("interface", fault)
 
 
 def _faults(config: WorldConfig, natives: Mapping[str, Native]) -> Iterator[str]:
@@ -151,6 +181,8 @@ def _faults(config: WorldConfig, natives: Mapping[str, Native]) -> Iterator[str]
     for id in (*(p.id for p in config.principals), *(a.id for a in config.artifacts)):
         if not is_id(id, config.limits.id_chars_max):
             yield f"{id!r} is no id: an id is {ID_GRAMMAR}"
+        if id in CONTRACTS:
+            yield f"the id {id!r} is the name of a contract"
         if id in seen:
             yield f"the id {id!r} is given twice"
         seen.add(id)
@@ -166,16 +198,13 @@ def _faults(config: WorldConfig, natives: Mapping[str, Native]) -> Iterator[str]
     for artifact in config.artifacts:
         if artifact.owner not in principals:
             yield f"artifact {artifact.id}: its owner {artifact.owner!r} is no principal"
-        if artifact.type in ("code", "genesis", "principal"):
-            yield f"artifact {artifact.id}: type {artifact.type} is not made by configuration"
-        fault = fault_of(artifact.contract, config.limits)
-        if fault is not None:
-            yield f"artifact {artifact.id}: {fault}"
 
 
 def _cost_faults(config: WorldConfig, kinds: Mapping[str, str]) -> Iterator[str]:
     costs: dict[str, Cost] = {f"actions.{name}": cost for name, cost in config.actions.items()}
     costs["method_cost"] = config.method_cost
+    costs["job_cost"] = config.job_cost
+    costs["approval_cost"] = config.approval_cost
     for artifact, methods in config.costs.items():
         costs |= {f"costs.{artifact}.{method}": cost for method, cost in methods.items()}
     for where, cost in costs.items():

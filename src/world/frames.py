@@ -10,35 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from .actions import Envelope, Sleep, Stop, Write
-from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
+from .answers import Answer, Code, Done, Failed, Refused, Waiting
 from .config import WorldConfig
-from .door import enter, enter_result, sentence
 from .facts import ParkedFrame, ScripReleased
-from .ports import (
-    Abort,
-    CallBack,
-    CodeCall,
-    CodeRunner,
-    Diverge,
-    Outcome,
-    Raise,
-    Return,
-)
-from .records import BlobRef, Malformed, digest_of
+from .outcomes import ended, in_full, misfit, taken
+from .ports import Abort, CallBack, CodeCall, CodeRunner, Outcome
+from .schemas import ResultValidator
 from .transaction import Transaction
 
 
 class Frame:
     """A call of agent-written code that is open."""
 
-    __slots__ = ("call", "parked", "trace", "waits")
+    __slots__ = ("call", "output", "parked", "trace", "waits")
 
-    def __init__(self, parked: ParkedFrame, waits: bool) -> None:
+    def __init__(
+        self, parked: ParkedFrame, waits: bool, output: ResultValidator | None = None
+    ) -> None:
         self.parked = parked
         self.waits = waits
+        self.output = output
         self.trace = list(parked.trace)
         self.call: CallBack | None = parked.asked
 
@@ -58,6 +49,7 @@ class Frame:
             p.id,
             tuple(self.trace),
             self.call,
+            p.output_schema,
         )
 
 
@@ -83,21 +75,29 @@ class Frames:
         """What is kept of the open frames while they wait."""
         return tuple(frame.park() for frame in self.open)
 
-    def enter(self, parked: ParkedFrame, waits: bool, depth: int) -> Answer:
-        """Open a frame and run it to its end, or until it waits."""
+    def enter(
+        self, parked: ParkedFrame, output: ResultValidator | None, waits: bool, depth: int
+    ) -> Answer:
+        """Open a frame and run it to its end, or until it waits; ``output`` is what its result must fit."""
         mark = self._tx.mark()
-        answer = self._run(Frame(parked, waits), depth, None)
+        answer = self._run(Frame(parked, waits, output), depth, None)
         if not isinstance(answer, Waiting):
             self._tx.close(answer, mark, parked.price_hold, parked.payee, parked.price_scrip)
         return answer
 
-    def resume(self, frames: tuple[ParkedFrame, ...], answer: Answer) -> Answer:
-        """Run the waiting frames again, the innermost first, each with the answer from below."""
-        tx, mark = self._tx, self._tx.mark()
+    def resume(self, frames: tuple[ParkedFrame, ...], answer: Answer, mark: int) -> Answer:
+        """Run the waiting frames again, the innermost first, each with the answer from below.
+
+        Args:
+            mark: where a failure goes back to: what was done since belongs to the innermost frame.
+        """
+        tx = self._tx
         for depth in range(len(frames) - 1, -1, -1):
             parked = frames[depth]
             self.open = [Frame(outer, True) for outer in frames[:depth]]
-            answer = self._run(Frame(parked, True), depth, answer)
+            schema = parked.output_schema
+            output = None if schema is None else ResultValidator(schema, self._config.limits)
+            answer = self._run(Frame(parked, True, output), depth, answer)
             if isinstance(answer, Waiting):
                 break
             if isinstance(answer, Done):
@@ -132,15 +132,17 @@ class Frames:
             parked.caller,
             parked.began_us,
             f"{self._config.seed}/{parked.artifact}/{parked.id}",
-            tuple((self._in_full(asked), self._tx.resolve(given)) for asked, given in frame.trace),
+            tuple(
+                (in_full(self._tx, asked), self._tx.resolve(said)) for asked, said in frame.trace
+            ),
         )
         session, outcome = self._code.start(call)
-        outcome = self._outcome(parked.artifact, outcome)
+        outcome = taken(self._tx, self._config.limits, parked.artifact, outcome)
         if waited is not None:
             if outcome != frame.call:
                 session.close()
                 if isinstance(outcome, Abort):
-                    return _end(outcome)
+                    return ended(outcome)
                 return Failed(Code.CODE_DIVERGED, "run again, the code asked something else")
             outcome = self._answer(frame, session, outcome, waited)
         while isinstance(outcome, CallBack):
@@ -154,6 +156,7 @@ class Frames:
                 return Failed(no.code, no.detail, retry_after_us=no.retry_after_us)
             self._tx.compute(self._config.call_back_compute)
             frame.call = outcome
+            self._tx.price_max = outcome.price_max_scrip
             waits = frame.waits and outcome.waits
             answer = self._call_back(parked.artifact, outcome.action, depth + 1, waits)
             if isinstance(answer, Waiting):
@@ -161,7 +164,11 @@ class Frames:
                 return answer
             outcome = self._answer(frame, session, outcome, answer)
         session.close()
-        return _end(outcome)
+        answer = ended(outcome)
+        if frame.output is not None and isinstance(answer, Done):
+            value = self._tx.value(answer.result)
+            return misfit(frame.output, value, parked.artifact, parked.method) or answer
+        return answer
 
     def _call_back(self, artifact: str, action: Any, depth: int, waits: bool) -> Answer:
         if artifact not in self._tx.state.artifacts.by_id:
@@ -172,50 +179,5 @@ class Frames:
     def _answer(self, frame: Frame, session: Any, asked: Outcome, answer: Answer) -> Outcome:
         assert isinstance(asked, CallBack)
         frame.trace.append((asked, self._tx.kept(answer)))
-        return self._outcome(frame.parked.artifact, session.resume(self._tx.resolve(answer)))
-
-    def _in_full(self, asked: CallBack) -> CallBack:
-        action = asked.action
-        if isinstance(action, Write) and isinstance(action.content, BlobRef):
-            text = self._tx.value(action.content)
-            return CallBack(msgspec.structs.replace(action, content=text), asked.waits)
-        return asked
-
-    def _outcome(self, caller: str, outcome: Outcome) -> Outcome:
-        """Normalise what the runner answered, and note it for the record."""
-        if isinstance(outcome, CallBack):
-            outcome = self._in_full(outcome)
-            entry = enter(Envelope(caller, outcome.action), self._config.limits)
-            if isinstance(entry, Malformed):
-                outcome = Abort(entry.detail)
-            else:
-                action = entry.envelope.action
-                assert not isinstance(action, Sleep | Stop), "code has no loop"
-                if entry.blob is not None:
-                    self._tx.log.put_blob(digest_of(entry.blob), entry.blob)
-                outcome = CallBack(action, outcome.waits)
-        elif isinstance(outcome, Return):
-            result = enter_result(
-                EffectResult(self._tx.value(outcome.value)), self._config.limits.content_bytes_max
-            )
-            if result.code is not None:
-                outcome = Abort(result.detail)
-            else:
-                kept = self._tx.kept(Done(result.value))
-                assert isinstance(kept, Done)
-                outcome = Return(kept.result)
-        elif isinstance(outcome, Raise | Abort):
-            outcome = type(outcome)(sentence(outcome.detail))
-        self._tx.outcomes.append(outcome)
-        return outcome
-
-
-def _end(outcome: Outcome) -> Answer:
-    if isinstance(outcome, Return):
-        return Done(outcome.value)
-    if isinstance(outcome, Raise):
-        return Failed(Code.CODE_RAISED, outcome.detail)
-    if isinstance(outcome, Diverge):
-        return Failed(Code.CODE_DIVERGED, f"run again, step {outcome.step} asked something else")
-    assert isinstance(outcome, Abort)
-    return Failed(Code.CODE_ABORTED, outcome.detail)
+        outcome = session.resume(self._tx.resolve(answer))
+        return taken(self._tx, self._config.limits, frame.parked.artifact, outcome)

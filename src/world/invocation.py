@@ -1,30 +1,31 @@
-"""Owns invoke: what is found, asked, held and run; and the frames of agent-written code.
+"""Owns invoke: what is found, asked, held and run; and what becomes of the result of an effect.
 
-A method is one of three kinds. A plain one runs its handler here. One with an effect holds its
-cost and asks for the effect. One of agent-written code opens a frame, in which every call back
-is an action of the artifact, one level deeper. A frame that waits keeps no interpreter: it is run
-again with the answers recorded so far.
+A method is one of three kinds. A plain one runs its handler here. One with an effect, or a job of
+agent-written code, holds its cost and asks for the effect. One of agent-written code opens a frame, in
+which every call back is an action of the artifact, one level deeper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from .access import FREE, Access, Allowed, Asks
 from .actions import Delete, Edit, Invoke, Read, Tool, Write
 from .answers import Answer, Code, Done, EffectResult, Failed, Refused, Waiting
+from .approvals import Approvals, release
 from .artifact import Artifact
-from .changes import CODE, Changes, denied
+from .changes import Changes
 from .config import Cost, WorldConfig
-from .contracts import INVOKE, check
+from .contracts import CODE, INVOKE
 from .door import USED_MAX, normal
+from .effects import JOBS, Asked, Effects, Held
 from .facts import (
     EffectRequested,
     ParkedFrame,
-    ResourceHeld,
     ResourceUsed,
     Scheduled,
     ScripHeld,
@@ -33,52 +34,57 @@ from .facts import (
 from .faults import NativeFault
 from .frames import Frames
 from .natives import TICK, Context, Effect, Method, Native
+from .outcomes import misfit
 from .ports import CodeRunner
-from .schemas import Validator
+from .schemas import ResultValidator, Validator
 from .transaction import Price, Transaction
 
 
 class Invocable:
     """A method of an artifact, ready to be invoked; ``method`` is None for agent-written code.
 
-    ``limited`` is the part of its cost that the artifact's own quotas bound.
+    ``limited`` is the part of its cost that the artifact's own quotas bound, ``output`` what the result
+    of code must fit.
     """
 
-    __slots__ = ("is_valid", "limited", "method", "price", "validator")
+    __slots__ = (
+        "is_effect",
+        "is_valid",
+        "limited",
+        "method",
+        "output",
+        "price",
+        "tool",
+        "validator",
+    )
 
     def __init__(
-        self,
-        method: Method | None,
-        validator: Validator,
-        price: Price,
-        limits: Mapping[str, int],
+        self, tool: Tool, method: Method | None, price: Price, config: WorldConfig, id: str
     ) -> None:
+        self.tool = tool
         self.method = method
-        self.validator = validator
-        self.is_valid = validator.is_valid
+        self.is_effect = tool.job if method is None else method.effect
+        self.validator = Validator(tool.input_schema, config.limits)
+        self.is_valid = self.validator.is_valid
+        self.output: ResultValidator | None = None
+        if method is None and tool.output_schema is not None:
+            self.output = ResultValidator(tool.output_schema, config.limits)
         self.price = price
+        limits = config.artifact_quotas.get(id, {})
         self.limited = tuple((name, n) for name, n in price.amounts.items() if name in limits)
-
-
-class Held(NamedTuple):
-    """The holds of an effect: of its cost, its price, and the compute of the frames that wait."""
-
-    resources: int = 0
-    price: int = 0
-    payee: str = ""
-    price_scrip: int = 0
-    frames: int = 0
 
 
 class Invocations:
     """Performs the actions of one transaction after the other."""
 
     __slots__ = (
+        "_access",
+        "_approvals",
         "_artifacts",
         "_changes",
-        "_code",
         "_compiled",
         "_config",
+        "_effects",
         "_natives",
         "_tx",
         "context",
@@ -97,31 +103,52 @@ class Invocations:
         self._tx = tx
         self._config = config
         self._natives = natives
-        self._code = code
         self._artifacts = tx.state.artifacts.by_id
-        self._changes = Changes(tx, config.limits, prices, code)
         self._compiled: dict[str, tuple[tuple[Tool, ...], dict[str, Invocable]]] = {}
         self.frames = Frames(tx, config, code, self.act)
-        self.context = Context(tx.state, config, natives, tx.log, tx.note, self.cost)
+        self._access = Access(tx, config, code, self.frames, self.act)
+        self._changes = Changes(tx, config.limits, prices, code, self._access)
+        self._effects = Effects(tx, self.frames)
+        self._approvals = Approvals(tx, config, self.frames, self._effects, self.act)
+        self.context = Context(
+            tx.state, config, natives, tx.log, tx.note, self.cost, self._access.may
+        )
 
     def cost(self, artifact: str, method: str) -> Cost:
         """What a call of a method costs by configuration."""
         costs = self._config.costs.get(artifact, {})
-        return costs.get(method) or costs.get("*") or self._config.method_cost
+        cost = costs.get(method) or costs.get("*")
+        if cost is not None:
+            return cost
+        known = self._artifacts.get(artifact)
+        is_job = known is not None and any(t.job and t.name == method for t in known.interface)
+        return self._config.job_cost if is_job else self._config.method_cost
 
-    def act(self, caller: str, action: Any, depth: int = 0, waits: bool = True) -> Answer:
-        """Perform one action for its immediate caller."""
+    def act(
+        self,
+        caller: str,
+        action: Any,
+        depth: int = 0,
+        waits: bool = True,
+        allowed: Allowed | None = None,
+    ) -> Answer:
+        """Perform one action for its immediate caller; ``allowed`` says that its contract need not be asked."""
         kind = type(action)
+        answer: Answer | Asks
         if kind is Invoke:
-            return self._invoke(caller, action, depth, waits)
+            return self._invoke(caller, action, depth, waits, allowed)
         if kind is Read:
-            return self._changes.read(caller, action, depth)
-        if kind is Write:
-            return self._changes.write(caller, action, depth)
-        if kind is Edit:
-            return self._changes.edit(caller, action, depth)
-        assert kind is Delete, kind
-        return self._changes.delete(caller, action, depth)
+            answer = self._changes.read(caller, action, allowed)
+        elif kind is Write:
+            answer = self._changes.write(caller, action, allowed)
+        elif kind is Edit:
+            answer = self._changes.edit(caller, action, allowed)
+        else:
+            assert kind is Delete, kind
+            answer = self._changes.delete(caller, action, allowed)
+        if isinstance(answer, Asks):
+            return self._approvals.ask(caller, action, answer, waits)
+        return answer
 
     def _methods(self, artifact: Artifact) -> dict[str, Invocable]:
         """The methods of an artifact, compiled once for each interface that it has."""
@@ -129,12 +156,10 @@ class Invocations:
         if compiled is not None and compiled[0] is artifact.interface:
             return compiled[1]
         methods: dict[str, Invocable] = {}
-        limits = self._config.artifact_quotas.get(artifact.id, {})
         for tool in artifact.interface if artifact.can_execute else ():
             method = None if artifact.type == CODE else self._native(artifact.id, tool)
-            validator = Validator(tool.input_schema, self._config.limits)
             price = Price(self.cost(artifact.id, tool.name))
-            methods[tool.name] = Invocable(method, validator, price, limits)
+            methods[tool.name] = Invocable(tool, method, price, self._config, artifact.id)
         self._compiled[artifact.id] = (artifact.interface, methods)
         return methods
 
@@ -146,7 +171,9 @@ class Invocations:
         assert native.discovered is not None, tool.name
         return native.discovered(tool)
 
-    def _invoke(self, caller: str, action: Invoke, depth: int, waits: bool) -> Answer:
+    def _invoke(
+        self, caller: str, action: Invoke, depth: int, waits: bool, allowed: Allowed | None
+    ) -> Answer:
         tx = self._tx
         artifact = self._artifacts.get(action.id)
         if artifact is None:
@@ -159,28 +186,34 @@ class Invocations:
             why = invocable.validator.explain(action.args)
             how = f"genesis_store interface shows how {artifact.id} {action.method} is invoked"
             return Refused(Code.ARGUMENTS_INVALID, f"{why}: {how}")
-        method = invocable.method
-        if method is not None and method.effect and not waits:
+        if invocable.is_effect and not waits:
             detail = f"{artifact.id} {action.method} has an effect: call it with waits: true"
             return Refused(Code.EFFECT_NOT_ALLOWED, detail)
+        method = invocable.method
         if method is None and depth >= self._config.limits.frame_depth_max:
             detail = f"frames are at most {self._config.limits.frame_depth_max} deep"
             return Refused(Code.DEPTH_EXCEEDED, detail)
-        scrip = check(artifact, caller, INVOKE)
-        if scrip is None:
-            return denied(artifact, caller, INVOKE)
-        price = invocable.price
+        may = allowed or self._access.may(caller, artifact, INVOKE, action.method)
+        scrip, price = 0, invocable.price
+        if may is not FREE:
+            if isinstance(may, Refused):
+                return may
+            scrip = may.price_scrip
         if caller != artifact.owner:
             scrip += price.scrip
         if scrip or price.others or price.compute > tx.compute_left:
-            no = tx.afford(caller, scrip, price, depth)
+            no = tx.afford(caller, scrip, price)
             if no is not None:
                 return no
-        hold = 0
-        if method is not None and method.effect:
-            return self._request(caller, artifact, action, invocable, scrip, depth)
-        tx.charge(price)
         payee = artifact.id if artifact.standing else artifact.owner
+        if may is not FREE:
+            if isinstance(may, Asks):
+                return self._approvals.ask(caller, action, may, waits)
+            payee = may.payee or payee
+        if invocable.is_effect:
+            return self._request(caller, artifact, action, invocable, scrip, payee)
+        tx.charge(price)
+        hold = 0
         if scrip:
             hold = tx.next_hold()
             tx.note(ScripHeld(hold, caller, scrip))
@@ -196,8 +229,9 @@ class Invocations:
                 scrip,
                 tx.state.now_us,
                 tx.next_frame(),
+                output_schema=invocable.tool.output_schema,
             )
-            return self.frames.enter(parked, waits, depth)
+            return self.frames.enter(parked, invocable.output, waits, depth)
         mark = len(tx.facts)
         context = self.context
         context.caller = caller
@@ -215,23 +249,24 @@ class Invocations:
         action: Invoke,
         invocable: Invocable,
         scrip: int,
-        depth: int,
+        payee: str,
     ) -> Answer:
-        """Hold what an effect costs and ask for it. From here on, what was done before stands."""
-        tx, context = self._tx, self.context
-        method = invocable.method
-        assert method is not None
+        """Hold what an effect costs and ask for it."""
+        tx, context, method = self._tx, self.context, invocable.method
         if invocable.limited and (no := self._over_limit(artifact.id, invocable)) is not None:
             return no
         context.caller, context.payer, context.artifact = caller, tx.payer, artifact.id
         mark = tx.mark()
-        effect = method.handler(context, action.args)
+        effect: Effect | Done | Failed | Refused
+        if method is None:
+            effect = self._job(caller, artifact, action, invocable.tool)
+        else:
+            effect = method.handler(context, action.args)
         if isinstance(effect, Failed | Refused):
             tx.rollback(mark)
             if isinstance(effect, Failed):
                 tx.charge(invocable.price)
             return effect
-        payee = artifact.id if artifact.standing else artifact.owner
         if isinstance(effect, Done):
             tx.charge(invocable.price)
             if scrip:
@@ -242,57 +277,30 @@ class Invocations:
         price = invocable.price
         if effect.amounts is not None:
             price = self._taking(effect.amounts, action, price)
-            no = tx.afford(caller, scrip, price, depth)
+            no = tx.afford(caller, scrip, price)
             if no is not None:
                 tx.rollback(mark)
                 return no
         for name, amount in invocable.limited:
             tx.note(ResourceUsed(artifact.id, name, amount))
-        resource_hold = price_hold = frame_hold = 0
-        if price.amounts:
-            resource_hold = tx.next_hold()
-            tx.note(ResourceHeld(resource_hold, tx.payer, price.amounts))
-            tx.compute_left -= price.compute
-        if scrip:
-            price_hold = tx.next_hold()
-            tx.note(ScripHeld(price_hold, caller, scrip))
-        if self.frames.open and tx.compute_left > 0:
-            frame_hold = tx.next_hold()
-            tx.note(ResourceHeld(frame_hold, tx.payer, {"compute": tx.compute_left}))
-        held = Held(resource_hold, price_hold, payee, scrip, frame_hold)
-        return self._ask(caller, artifact.id, action.method, effect, price.cost, held)
+        held = self._effects.hold(caller, price, scrip, payee)
+        asked = Asked(artifact.id, action.method, caller, effect.performer, effect.payload)
+        return self._effects.ask(asked, price.cost, held)
 
-    def _ask(
-        self, caller: str, id: str, method: str, effect: Effect, cost: Cost, held: Held
-    ) -> Waiting:
-        """Ask for an effect."""
-        tx, now_us = self._tx, self._tx.state.now_us
-        request_id = f"{tx.state.seq}.{len(tx.requests)}"
-        request = EffectRequested(
-            request_id,
-            tx.origin or request_id,
-            tx.payer,
-            tx.key,
-            id,
-            method,
-            caller,
-            effect.performer,
-            tx.keep(effect.payload),
-            now_us,
-            now_us + cost.latency_us,
-            now_us + cost.timeout_us,
-            cost.result_bytes_max,
-            cost.repeatable,
-            held.resources,
-            held.price,
-            held.payee,
-            held.price_scrip,
-            held.frames,
-            self.frames.parked(),
-        )
-        tx.note(request)
-        tx.requests.append(request)
-        return Waiting(request_id)
+    def _job(self, caller: str, artifact: Artifact, action: Invoke, tool: Tool) -> Effect:
+        """A call of agent-written code as an effect; its result is checked by the schema of now."""
+        tx = self._tx
+        payload = {
+            "artifact": artifact.id,
+            "code": tx.value(artifact.content),
+            "method": action.method,
+            "args": action.args,
+            "caller": caller,
+            "now_us": tx.state.now_us,
+            "seed": f"{self._config.seed}/{artifact.id}/{tx.next_frame()}",
+            "output_schema": tool.output_schema,
+        }
+        return Effect(JOBS, payload)
 
     def tick(self, id: str) -> None:
         """Have a genesis artifact do what it has to do now. It acts for nobody, and nobody pays."""
@@ -307,7 +315,8 @@ class Invocations:
             raise _no_answer(effect, id, TICK, "an Effect or None")
         assert native.ticked is not None, id
         tx.payer = id
-        self._ask(id, id, TICK, effect, self.cost(id, TICK), Held())
+        asked = Asked(id, TICK, id, effect.performer, effect.payload)
+        self._effects.ask(asked, self.cost(id, TICK), Held())
 
     def _taking(self, amounts: dict[str, int], action: Invoke, price: Price) -> Price:
         """The price of an effect whose handler says what it takes.
@@ -335,31 +344,58 @@ class Invocations:
                 return Refused(Code.QUOTA_EXCEEDED, detail, wait)
         return None
 
-    def settled(self, effect: EffectRequested, result: EffectResult) -> Answer:
+    def settle(self, effect: EffectRequested, result: EffectResult) -> Answer:
+        """Go on with the result of an effect: by its method or its approval, then the frames that wait."""
+        tx = self._tx
+        answer: Answer
+        if effect.action is not None:
+            release(tx, effect)
+            mark = tx.mark()
+            answer = self._approvals.settled(effect, result)
+        else:
+            answer = self._settled(effect, result)
+            mark = tx.mark()
+        if effect.frames and not isinstance(answer, Waiting):
+            answer = self.frames.resume(effect.frames, tx.kept(answer), mark)
+        return answer
+
+    def _settled(self, effect: EffectRequested, result: EffectResult) -> Done | Failed:
         """The answer to an effect itself, by its method; pays or voids its price."""
         tx, context = self._tx, self.context
         mark = tx.mark()
-        answer: Answer
+        answer: Done | Failed
         native = self._natives.get(effect.artifact)
-        if native is not None and native.ticked is not None and effect.method == TICK:
-            context.caller = context.payer = context.artifact = effect.artifact
+        context.caller, context.payer = effect.caller, effect.principal
+        context.artifact = effect.artifact
+        if native is None:
+            answer = self._job_done(effect, result)
+        elif native.ticked is not None and effect.method == TICK:
             told = native.ticked(context, tx.value(effect.payload), result)
             answer = _checked(told, effect.artifact, effect.method)
         elif result.code is not None:
             answer = Failed(result.code, result.detail)
         else:
-            artifact = tx.state.artifacts.by_id[effect.artifact]
-            invocable = self._methods(artifact).get(effect.method)
+            invocable = self._methods(self._artifacts[effect.artifact]).get(effect.method)
             method = None if invocable is None else invocable.method
             if method is None or method.settled is None:
                 answer = Done(result.value)
             else:
-                context.caller, context.payer = effect.caller, effect.principal
-                context.artifact = effect.artifact
-                told = method.settled(context, self._tx.value(effect.payload), result)
+                told = method.settled(context, tx.value(effect.payload), result)
                 answer = _checked(told, effect.artifact, effect.method)
-        self._tx.close(answer, mark, effect.price_hold, effect.payee, effect.price_scrip)
+        tx.close(answer, mark, effect.price_hold, effect.payee, effect.price_scrip)
         return answer
+
+    def _job_done(self, effect: EffectRequested, result: EffectResult) -> Done | Failed:
+        """The answer to a job, if it is what its method declared when it was asked for."""
+        if result.code is not None:
+            return Failed(result.code, result.detail)
+        schema = self._tx.value(effect.payload)["output_schema"]
+        if schema is not None:
+            output = ResultValidator(schema, self._config.limits)
+            failed = misfit(output, result.value, effect.artifact, effect.method)
+            if failed is not None:
+                return failed
+        return Done(result.value)
 
 
 def _checked(answer: object, id: str, method: str) -> Done | Failed:

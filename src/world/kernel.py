@@ -145,11 +145,12 @@ class World:
 
         Raises:
             ValueError: the configuration contradicts itself; its text says where.
+            ArtifactFault: an artifact of it cannot be.
         """
         world = cls(config, natives, log, code, State(config), seal)
         world.state.head = NO_RECORD
         world._start("", 0)
-        found(world._tx.note, log, config, natives)
+        found(world._tx, config, natives, code)
         begin = Begin(FORMAT, code_version, config)
         world._record(ENCODER.encode(begin), None, None)
         return world
@@ -197,11 +198,9 @@ class World:
         tx.key, tx.origin = effect.key, effect.origin
         tx.note(EffectSettled(effect_id))
         self._post_resources(effect, result)
-        answer = actions.settled(effect, result)
-        if effect.frames:
-            answer = actions.frames.resume(effect.frames, tx.kept(answer))
+        answer = tx.kept(actions.settle(effect, result))
+        if effect.frames or effect.action is not None:
             tx.post_uses()
-        answer = tx.kept(answer)
         if effect.key is not None and not isinstance(answer, Waiting):
             remembered = self.state.keys.get(effect.principal, {}).get(effect.key)
             if remembered is not None:

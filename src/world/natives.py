@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
+from .access import Allowed, Asks
 from .actions import Contract, Tool
 from .answers import Code, Done, EffectResult, Failed, Refused
 from .artifact import ID_GRAMMAR, Artifact, bound, is_id
 from .config import QUOTA_MAX, STORED_BYTES, Cost, WorldConfig
+from .contracts import CONTRACTS, payee_of
 from .door import keep, normal, value_of
 from .facts import (
     Allocated,
@@ -105,6 +107,7 @@ class Context:
     """The world as a handler sees it: for one call, by one caller."""
 
     __slots__ = (
+        "_may",
         "_note",
         "artifact",
         "caller",
@@ -124,6 +127,7 @@ class Context:
         log: EventLog,
         note: Callable[[Fact], None],
         costs: Callable[[str, str], Cost],
+        may: Callable[[str, Artifact, str], Allowed | Refused],
     ) -> None:
         self.state = state
         self.config = config
@@ -131,6 +135,7 @@ class Context:
         self.log = log
         self.costs = costs
         self._note = note
+        self._may = may
         self.caller = ""
         self.payer = ""
         self.artifact = ""
@@ -166,6 +171,22 @@ class Context:
             Code.NO_STANDING,
             f"{id!r} is no principal: genesis_ledger balances lists those there are",
         )
+
+    def may(self, artifact: Artifact, what: str) -> Allowed | Failed:
+        """At which price the caller may ``read``, ``write``, ``edit``, ``delete`` or ``invoke`` an artifact.
+
+        A contract that an agent wrote is asked, and the payer pays for it; so this is for handlers, not
+        for what settles an effect. Whoever calls this also moves the price: ``transfer`` it if there is one.
+        """
+        own = self.caller, self.payer, self.artifact
+        may = self._may(self.caller, artifact, what)
+        self.caller, self.payer, self.artifact = own
+        if isinstance(may, Refused):
+            return Failed(may.code, may.detail, retry_after_us=may.retry_after_us)
+        if isinstance(may, Asks):
+            detail = f"the contract {artifact.contract.id} of {artifact.id} asks a person: {what} it yourself"
+            return Failed(Code.PERMISSION_DENIED, detail)
+        return Allowed(may.price_scrip, may.payee or payee_of(artifact))
 
     def transfer(self, payee: str, amount: int) -> Failed | None:
         """Move scrip from the caller; the failure where it cannot be."""
@@ -375,6 +396,8 @@ class Context:
         if not is_id(id, limits.id_chars_max):
             detail = f"an id is {ID_GRAMMAR}, at most {limits.id_chars_max} characters"
             return Failed(Code.ID_INVALID, detail)
+        if id in CONTRACTS:
+            return Failed(Code.ID_TAKEN, f"{id!r} is the name of a contract: take another id")
         if len(description) > limits.description_chars_max:
             detail = f"a description has at most {limits.description_chars_max} characters"
             return Failed(Code.DEFINITION_INVALID, detail)

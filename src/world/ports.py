@@ -12,10 +12,15 @@ from .answers import Answer
 
 
 class CallBack(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=1):
-    """The code asks for an action; ``waits`` says that it may wait for an effect."""
+    """The code asks for an action.
+
+    Attributes:
+        waits: it may wait for an effect. price_max_scrip: the most that it may cost; None for any.
+    """
 
     action: Read | Write | Edit | Delete | Invoke
     waits: bool = False
+    price_max_scrip: int | None = None
 
 
 class Return(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=2):

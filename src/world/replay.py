@@ -19,7 +19,7 @@ from .facts import EffectRequested
 from .faults import LogFault, ReplayMismatch
 from .kernel import World
 from .natives import Native
-from .ports import Checked, CodeCall, CodeRunner, EventLog, Outcome
+from .ports import Abort, Checked, CodeCall, CodeRunner, CodeSession, EventLog, Outcome, Raise
 from .records import (
     ENCODER,
     FOLDS,
@@ -110,6 +110,7 @@ def verify(
     natives: Mapping[str, Native],
     log: EventLog,
     each: Callable[[State], None] | None = None,
+    code: CodeRunner | None = None,
 ) -> State:
     """Prove a log: decide every input again and compare what follows, record by record.
 
@@ -119,6 +120,8 @@ def verify(
         rows: every record from the first.
         log: where content and earlier records are read from; nothing is written to it.
         each: called after every record that was proved.
+        code: runs agent-written code again, so that its outcomes are proved, too; without it they are
+            taken as they stand. An abort is taken in any case: no two machines measure the same.
 
     Returns:
         The state at the end.
@@ -132,7 +135,7 @@ def verify(
     if first is None:
         raise LogFault("the log is empty")
     begin = begin_of(first)
-    proof = _Proof(log, first)
+    proof = _Proof(log, first, code)
     _check_chain(NO_RECORD, -1, first)
     try:
         world = World.begin(begin.config, natives, proof, proof, begin.code_version, proof.seal)
@@ -272,8 +275,10 @@ def _compare(row: Row, body: bytes) -> None:
 
 def _without_detail(part: object) -> object:
     """The part with the detail sentences blanked, however deep answers stand in it."""
-    if isinstance(part, Refused | Failed):
+    if isinstance(part, Refused | Failed | Raise | Abort):
         return replace(part, detail="")
+    if isinstance(part, Checked):
+        return part.fault is None
     if isinstance(part, list | tuple):
         return [_without_detail(item) for item in part]
     if isinstance(part, msgspec.Struct) and not isinstance(part, Done):
@@ -286,14 +291,16 @@ class _Proof:
 
     Attributes:
         row: the record under proof. outcomes: what its code answered. at: how many of them were asked for.
+        code: what runs code again, if anything does.
     """
 
-    __slots__ = ("_get_blob", "at", "of", "outcomes", "read", "row")
+    __slots__ = ("_get_blob", "at", "code", "of", "outcomes", "read", "row")
 
-    def __init__(self, log: EventLog, first: Row) -> None:
+    def __init__(self, log: EventLog, first: Row, code: CodeRunner | None) -> None:
         self.row = first
-        self.outcomes: Sequence[Outcome] = ()
+        self.outcomes: Sequence[Outcome] = RECORDS.decode(first[2]).outcomes
         self.at = 0
+        self.code = code
         self.read = log.read
         self.of = log.of
         self._get_blob = log.get_blob
@@ -328,23 +335,53 @@ class _Proof:
 
     def check(self, code: str) -> str | None:
         """What the code runner said of this code."""
-        outcome = self._next()
+        outcome = self.next()
+        if self.code is not None:
+            return self.code.check(code)
         return outcome.fault if isinstance(outcome, Checked) else None
 
-    def start(self, call: CodeCall) -> tuple[_Proof, Outcome]:
+    def start(self, call: CodeCall) -> tuple[CodeSession, Outcome]:
         """What the code answered first."""
-        return self, self._next()
+        outcome = self.next()
+        if self.code is None or isinstance(outcome, Abort):
+            return self, outcome
+        session, outcome = self.code.start(call)
+        return _Again(self, session), outcome
 
     def resume(self, answer: Answer) -> Outcome:
         """What the code answered next."""
-        return self._next()
+        return self.next()
 
     def close(self) -> None:
         """Nothing to give up."""
 
-    def _next(self) -> Outcome:
+    def next(self) -> Outcome:
+        """The next of the recorded outcomes.
+
+        Raises:
+            ReplayMismatch: there are no more.
+        """
         if self.at == len(self.outcomes):
             text = f"record {self.row[0]}: more is asked of the code than it holds outcomes"
             raise ReplayMismatch(text, self.row[0])
         self.at += 1
         return self.outcomes[self.at - 1]
+
+
+class _Again:
+    """A call of code that is run again beside its record, up to a recorded abort."""
+
+    __slots__ = ("_proof", "_session")
+
+    def __init__(self, proof: _Proof, session: CodeSession) -> None:
+        self._proof = proof
+        self._session = session
+
+    def resume(self, answer: Answer) -> Outcome:
+        """What the code answers next."""
+        outcome = self._proof.next()
+        return outcome if isinstance(outcome, Abort) else self._session.resume(answer)
+
+    def close(self) -> None:
+        """Give up the interpreter."""
+        self._session.close()

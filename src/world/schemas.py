@@ -1,4 +1,4 @@
-"""Owns argument checking: JSON Schema 2020-12 within bounds, with our own sentences.
+"""Owns the checking of arguments and results: JSON Schema 2020-12 within bounds, with our own sentences.
 
 Schemas come from strangers. No reference leaves the schema, a local one points at a definition
 that holds no reference itself, size is bounded, regular expressions are linear. The validator
@@ -25,7 +25,6 @@ _CLOSES = (
     "oneOf",
 )
 _PREFIXES = ("#/$defs/", "#/definitions/")
-_ARGUMENTS = "the arguments"
 _ERRORS_MAX = 3
 _OPTIONS_CHARS_MAX = 200
 
@@ -38,6 +37,7 @@ class Validator:
     """A compiled schema of a method's arguments; arguments that it does not declare are refused."""
 
     __slots__ = ("_schema", "is_valid")
+    of = "the arguments"
 
     def __init__(self, schema: dict[str, Any], limits: Limits) -> None:
         """Compile.
@@ -46,13 +46,9 @@ class Validator:
             SchemaError: it is no JSON Schema, or it is beyond the bounds.
         """
         _bound(schema, limits)
-        if not any(key in schema for key in _CLOSES):
-            # With one name that nothing may have, the validator names what is too much.
-            own = {"type": "object", "properties": {"": False}}
-            schema = {**own, **schema, "additionalProperties": False}
         try:
             self._schema = jsonschema_rs.Draft202012Validator(
-                schema, pattern_options=jsonschema_rs.RegexOptions(), retriever=_refuse
+                self._own(schema), pattern_options=jsonschema_rs.RegexOptions(), retriever=_refuse
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise SchemaError(f"not a JSON Schema: {str(error).splitlines()[0][:200]}") from None
@@ -62,10 +58,27 @@ class Validator:
         """Why ``value`` is not valid, in one sentence."""
         parts: list[str] = []
         for error in self._schema.iter_errors(value):
-            parts.append(_sentence(error))
+            parts.append(_sentence(error, self.of))
             if len(parts) == _ERRORS_MAX:
                 break
         return "; ".join(parts)
+
+    def _own(self, schema: dict[str, Any]) -> dict[str, Any]:
+        if any(key in schema for key in _CLOSES):
+            return schema
+        # With one name that nothing may have, the validator names what is too much.
+        own = {"type": "object", "properties": {"": False}}
+        return {**own, **schema, "additionalProperties": False}
+
+
+class ResultValidator(Validator):
+    """A compiled schema of a method's result, of any type; what it does not declare may be there."""
+
+    __slots__ = ()
+    of = "the result"
+
+    def _own(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return schema
 
 
 def _refuse(uri: str) -> Any:
@@ -101,13 +114,13 @@ def _walk(node: Any, inside: bool, depth: int, depth_max: int) -> Iterator[tuple
             yield from _walk(value, inside, depth + 1, depth_max)
 
 
-def _sentence(error: jsonschema_rs.ValidationError) -> str:
+def _sentence(error: jsonschema_rs.ValidationError, of: str) -> str:
     kind = error.kind
-    where = ".".join(str(part) for part in error.instance_path) or _ARGUMENTS
+    where = ".".join(str(part) for part in error.instance_path) or of
     name = kind.name
     if name == "required":
         missing = getattr(kind, "property")  # noqa: B009 - the stub does not name it
-        return f"{where} {'lack' if where == _ARGUMENTS else 'lacks'} {missing!r}"
+        return f"{where} {'lack' if where == Validator.of else 'lacks'} {missing!r}"
     if name == "additionalProperties":
         unexpected = sorted(getattr(kind, "unexpected"))  # noqa: B009
         return f"{where} may not have {', '.join(map(repr, unexpected))}"

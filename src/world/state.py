@@ -207,6 +207,8 @@ class State:
         self.artifacts.restored(fact, before)
         if fact.standing and before is None:
             del self.ledger.balances[fact.id]
+            if fact.loop:
+                self.agenda.withdraw(fact.id)
 
     def _requested(self, fact: EffectRequested) -> None:
         self.effects[fact.id] = fact

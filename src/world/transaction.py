@@ -36,7 +36,7 @@ class Transaction:
         payer: the principal at the root of the frames; it pays for resources.
         compute_left: what the input may still use; ``compute_capped`` says that the caller's own
             ``compute_max`` bounds it, not the quota.
-        price_max: the most scrip that the action at the root may cost; None for any.
+        price_max: the most scrip that the action under way may cost; None for any.
         key: the idempotency key of the action. origin: the effect that its principal waits for.
         outcomes: of the code runner. requests: effects asked for. frames: of code, how many began.
     """
@@ -140,13 +140,11 @@ class Transaction:
             return answer if result is answer.result else Done(result)
         return answer
 
-    def afford(self, caller: str, scrip: int, price: Price, depth: int) -> Refused | None:
+    def afford(self, caller: str, scrip: int, price: Price) -> Refused | None:
         """Whether the caller can pay the scrip and the payer the resources; None is yes."""
         if scrip:
-            if depth == 0 and self.price_max is not None and scrip > self.price_max:
-                detail = (
-                    f"it costs {scrip} scrip, more than the price_max_scrip of {self.price_max}"
-                )
+            if self.price_max is not None and scrip > self.price_max:
+                detail = f"it costs {scrip} scrip, more than the most it may: {self.price_max}"
                 return Refused(Code.PRICE_ABOVE_MAX, detail)
             available = self.state.ledger.available(caller)
             if scrip > available:

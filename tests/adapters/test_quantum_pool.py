@@ -303,15 +303,6 @@ class TestPerforming:
 
         assert with_pool(scenario).code is Code.TOOL_REFUSED
 
-    def test_an_effect_without_work_starts_no_worker(self):
-        async def scenario(pool):
-            return await pool.perform(request({}, name="nothing")), len(pool.workers)
-
-        told, workers = with_pool(scenario)
-
-        assert told.code is None
-        assert workers == 0
-
     def test_a_worker_that_does_not_start_in_time_is_unavailable(self):
         async def scenario(pool):
             told = await pool.perform(request(payload()))
@@ -337,34 +328,6 @@ def test_importing_the_adapters_imports_no_qiskit():
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
     assert told.stdout.strip() == b"[]"
-
-
-def test_a_job_asked_again_is_answered_without_a_worker():
-    async def scenario(pool):
-        first = await pool.perform(request(payload()))
-        await pool.run(SMALL)
-        os.kill(pool.workers[0], signal.SIGSTOP)
-        again = await pool.perform(request(payload()))
-        return first, again
-
-    first, again = with_pool(scenario, repeat_compute=3)
-
-    assert again.value == first.value
-    assert again.usage == {"cpu_us": 0, "compute": 3}
-
-
-def test_answers_are_kept_within_their_bound():
-    async def scenario(pool):
-        for seed in range(4):
-            await pool.perform(request(payload(seed=seed)))
-        kept = await pool.perform(request(payload(seed=3)))
-        gone = await pool.perform(request(payload(seed=0)))
-        return kept, gone
-
-    kept, gone = with_pool(scenario, answers_bytes_max=300)
-
-    assert kept.usage["cpu_us"] == 0
-    assert "memory_peak_bytes" in gone.usage
 
 
 def test_what_a_job_takes_is_measured_and_what_fails_is_told():

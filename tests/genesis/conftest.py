@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripworld.adapters.memory_log import MemoryEventLog
-from scripworld.genesis import EVENT_LOG, HANDBOOK, LEDGER, RIGHTS_REGISTRY, STORE
+from scripworld.genesis import ESCROW, EVENT_LOG, HANDBOOK, LEDGER, RIGHTS_REGISTRY, STORE
 from scripworld.world import (
     RECORDS,
     Abort,
@@ -111,7 +111,7 @@ ORACLE = Native(
         )
     },
 )
-NATIVES = {n.id: n for n in (LEDGER, RIGHTS_REGISTRY, STORE, EVENT_LOG, HANDBOOK, ORACLE)}
+NATIVES = {n.id: n for n in (LEDGER, RIGHTS_REGISTRY, STORE, EVENT_LOG, HANDBOOK, ESCROW, ORACLE)}
 
 
 class Stage:

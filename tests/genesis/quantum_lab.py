@@ -12,6 +12,7 @@ from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.adapters.quantum_pool import QuantumPool
 from scripworld.genesis.quantum import ID, quantum_native
 from scripworld.genesis.quantum_limits import Coefficients, QuantumLimits
+from scripworld.genesis.quantum_submitting import NO_TERMS, DeviceTerms
 from scripworld.world import (
     Action,
     Answer,
@@ -22,6 +23,7 @@ from scripworld.world import (
     EffectRequest,
     EffectResult,
     Envelope,
+    EventLog,
     Failed,
     Invoke,
     NoCode,
@@ -31,6 +33,7 @@ from scripworld.world import (
     Waiting,
     World,
     WorldConfig,
+    restore,
     verify,
 )
 
@@ -62,10 +65,12 @@ class Laboratory:
         workers: Workers | None,
         limits: QuantumLimits = LIMITS,
         artifacts: tuple[ArtifactSpec, ...] = (),
+        log: EventLog | None = None,
+        terms: DeviceTerms = NO_TERMS,
     ) -> None:
         self.workers = workers
-        self.natives = {ID: quantum_native(limits, Coefficients())}
-        self.log = MemoryEventLog()
+        self.natives = {ID: quantum_native(limits, Coefficients(), terms)}
+        self.log = MemoryEventLog() if log is None else log
         config = WorldConfig(
             principals=(
                 PrincipalSpec("alice", 100, {"compute": COMPUTE, "stored_bytes": 100_000}),
@@ -79,7 +84,10 @@ class Laboratory:
             },
             costs={ID: {"*": Cost({"compute": 1})}},
         )
-        self.world = World.begin(config, self.natives, self.log, NoCode(), "test")
+        if self.log.head[0] < 0:
+            self.world = World.begin(config, self.natives, self.log, NoCode(), "test")
+        else:
+            self.world = restore(self.log.records(), self.natives, self.log, NoCode())
         self.usage: dict[str, int] = {}
 
     def act(self, action: Action, principal: str = "alice") -> Answer:

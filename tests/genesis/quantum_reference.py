@@ -152,10 +152,15 @@ def simulate(document: dict[str, Any]) -> Matrix:
     state = np.zeros(2**n, dtype=complex)
     state[0] = 1
     for component in document["components"]:
-        if component["gate"] in ("barrier", "measure"):
+        if component["gate"] in ("barrier", "measure", "snapshot"):
             continue
         qubits = component["qubits"]
-        act = matrix(component["gate"], component.get("params", []), len(qubits))
+        if "matrix" in component:
+            act = np.array(
+                [[complex(*np.atleast_1d(z)) for z in row] for row in component["matrix"]]
+            )
+        else:
+            act = matrix(component["gate"], component.get("params", []), len(qubits))
         state = applied(act, state, qubits, n)
     return state
 

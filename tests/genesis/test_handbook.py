@@ -6,7 +6,7 @@ from scripworld.genesis import CODES
 from scripworld.world import CONTRACTS, Code, Cost
 
 HANDBOOK = "genesis_handbook"
-TOPICS = ["overview", "actions", "contracts", "codes", "resources"]
+TOPICS = ["overview", "actions", "contracts", "codes", "resources", "trading"]
 
 
 def page(stage, topic):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripworld.world import Code, Contract, Delete, Done, Invoke, Read, Refused
+from scripworld.world import Code, Contract, Delete, Done, Invoke, Limits, Read, Refused, Write
 
 LEDGER = "genesis_ledger"
 
@@ -16,14 +16,21 @@ class TestBalance:
     def test_tells_everyones_scrip(self, stage):
         row = stage.done("alice", LEDGER, "balance", principal="carol")
 
-        assert row == {"principal": "carol", "scrip": 0, "held": 0}
+        assert row == {"principal": "carol", "scrip": 0, "held": None}
 
     def test_tells_what_is_held_for_a_payment_under_way(self, stage):
         stage.ask("bob", "genesis_oracle", "ask", question="why")
 
-        row = stage.done("alice", LEDGER, "balance", principal="bob")
+        row = stage.done("bob", LEDGER, "balance")
 
         assert row == {"principal": "bob", "scrip": 100, "held": 7}
+
+    def test_tells_nobody_else_what_is_held(self, stage):
+        stage.ask("bob", "genesis_oracle", "ask", question="why")
+
+        row = stage.done("alice", LEDGER, "balance", principal="bob")
+
+        assert row == {"principal": "bob", "scrip": 100, "held": None}
 
     @pytest.mark.parametrize("principal", ["nobody", "diary", ""])
     def test_fails_for_what_is_no_principal(self, stage, principal):
@@ -170,6 +177,123 @@ class TestSpawnPrincipal:
         stage.fails(Code.QUOTA_EXCEEDED, "carol", LEDGER, "spawn_principal", **args)
 
 
+class TestSpawnAgent:
+    MIND = '{"mind": "miser", "params": {"rest_s": 2}}'
+
+    def test_makes_an_agent_of_the_caller_without_scrip_or_quotas(self, stage):
+        args = {"id": "child", "content": self.MIND, "description": "saves"}
+
+        assert stage.done("alice", LEDGER, "spawn_agent", **args) == {
+            "principal": "child",
+            "owner": "alice",
+        }
+        state = stage.world.state
+        child = state.artifacts.by_id["child"]
+        assert (child.loop, child.standing, child.owner) == (True, True, "alice")
+        assert child.content == self.MIND
+        assert state.ledger.balances["child"] == 0
+        assert all(state.resources.limit("child", name) == 0 for name in state.resources.kinds)
+        assert "child" in stage.world.due(state.now_us)
+
+    def test_its_owner_reads_and_rewrites_it_and_it_itself_does_not(self, stage):
+        stage.done("alice", LEDGER, "spawn_agent", id="child", content=self.MIND)
+        give = {"to": "child", "resource": "compute", "amount": 100}
+        stage.done("alice", "genesis_rights_registry", "transfer_quota", **give)
+
+        assert stage.act("alice", Read("child")) == Done(self.MIND)
+        stage.write("alice", "child", '{"mind": "spender"}')
+        assert stage.act("child", Read("child")).code is Code.PERMISSION_DENIED
+        assert stage.act("child", Write("child", "x")).code is Code.PERMISSION_DENIED
+
+    @pytest.mark.parametrize("more", ["", "x" * 2_000])
+    def test_makes_one_like_an_agent_that_the_caller_may_read(self, stage, more):
+        text = self.MIND + more.replace("x", " ")
+        stage.done("alice", LEDGER, "spawn_agent", id="child", content=text)
+        stage.act("alice", Write("child", text, contract=Contract("freeware")))
+
+        stage.done("bob", LEDGER, "spawn_agent", id="grandchild", like="child")
+
+        state = stage.world.state
+        made = state.artifacts.by_id["grandchild"]
+        assert (stage.world.text(made.content), made.owner, made.contract) == (
+            text,
+            "bob",
+            Contract("private"),
+        )
+
+    def test_like_what_one_may_not_read_fails(self, stage):
+        stage.done("alice", LEDGER, "spawn_agent", id="child", content=self.MIND)
+        args = {"id": "thief", "like": "child"}
+        stage.fails(Code.PERMISSION_DENIED, "bob", LEDGER, "spawn_agent", **args)
+
+    def test_like_what_has_a_price_costs_what_reading_it_costs(self, stage):
+        stage.done("alice", LEDGER, "spawn_agent", id="child", content=self.MIND)
+        stage.act("alice", Write("child", self.MIND, contract=Contract("pay_per_use", 5)))
+        args = {"id": "copy", "like": "child"}
+        stage.fails(Code.PRICE_ABOVE_MAX, "bob", LEDGER, "spawn_agent", price_max=4, **args)
+        stage.done("bob", LEDGER, "transfer", to="carol", amount=98)
+        stage.fails(Code.SCRIP_INSUFFICIENT, "bob", LEDGER, "spawn_agent", **args)
+        stage.done("carol", LEDGER, "transfer", to="bob", amount=98)
+
+        stage.done("bob", LEDGER, "spawn_agent", price_max=5, **args)
+
+        balances = stage.world.state.ledger.balances
+        assert (balances["bob"], balances["child"], balances["alice"]) == (95, 5, 100)
+
+    def test_like_what_is_not_there_or_no_agent_fails(self, stage):
+        args = {"id": "child", "like": "nobody"}
+        stage.fails(Code.NOT_FOUND, "alice", LEDGER, "spawn_agent", **args)
+        args = {"id": "child", "like": "diary"}
+        stage.fails(Code.DEFINITION_INVALID, "alice", LEDGER, "spawn_agent", **args)
+
+    @pytest.mark.parametrize(
+        "content",
+        ["", "x", "5", "{}", '{"mind": 5}', '["mind"]', "[" * 100_000, '{"mind":"m"'],
+    )
+    def test_content_that_names_no_mind_fails(self, stage, content):
+        args = {"id": "child", "content": content}
+        stage.fails(Code.DEFINITION_INVALID, "alice", LEDGER, "spawn_agent", **args)
+
+    def test_either_content_or_like_is_given(self, stage):
+        for more in ({}, {"content": self.MIND, "like": "watcher"}):
+            args = {"id": "child", **more}
+            stage.fails(Code.DEFINITION_INVALID, "alice", LEDGER, "spawn_agent", **args)
+
+    @pytest.mark.parametrize(
+        ("args", "code"),
+        [
+            ({"id": "diary"}, Code.ID_TAKEN),
+            ({"id": "bob"}, Code.ID_TAKEN),
+            ({"id": "No Id"}, Code.ID_INVALID),
+            ({"id": "child", "description": "x" * 401}, Code.DEFINITION_INVALID),
+            ({"id": "child", "content": MIND + " " * 20_000}, Code.QUOTA_EXCEEDED),
+        ],
+    )
+    def test_what_no_principal_can_be_no_agent_can_be(self, stage, args, code):
+        args = {"content": self.MIND, **args}
+        stage.fails(code, "alice", LEDGER, "spawn_agent", **args)
+
+    def test_there_are_no_more_agents_than_the_world_holds(self, begin):
+        stage = begin(limits=Limits(agents_max=3))
+        for n in range(2):
+            stage.done("alice", LEDGER, "spawn_agent", id=f"c{n}", content=self.MIND)
+
+        args = {"id": "c2", "content": self.MIND}
+        stage.fails(Code.QUOTA_EXCEEDED, "alice", LEDGER, "spawn_agent", **args)
+
+    def test_code_makes_agents_for_its_owner_and_takes_them_back_where_it_fails(self, stage):
+        breed = [False, LEDGER, "spawn_agent", {"id": "child", "content": self.MIND}]
+        stage.code("alice", "nursery", breed, breed)
+        before = stage.standing()
+
+        assert stage.ask("bob", "nursery", "run").detail == "ID_TAKEN"
+
+        assert stage.standing() == before
+        assert "child" not in stage.world.state.agenda.due_us
+        stage.code("alice", "kindergarten", breed)
+        assert stage.done("bob", "kindergarten", "run")["owner"] == "alice"
+
+
 class TestTransferOwnership:
     def test_gives_an_artifact_with_its_bytes_away(self, stage):
         used = stage.world.state.resources.stocks["stored_bytes"].used
@@ -215,9 +339,14 @@ class TestTransferOwnership:
 
         assert stage.ask("alice", "agent", "run").detail == "PERMISSION_DENIED"
 
-    def test_fails_for_oneself(self, stage):
-        args = {"id": "alice", "to": "bob"}
+    def test_who_gives_itself_away_keeps_its_scrip_and_what_it_owns(self, stage):
+        stage.done("alice", LEDGER, "transfer_ownership", id="alice", to="bob")
 
+        by_id, balances = stage.world.state.artifacts.by_id, stage.world.state.ledger.balances
+        assert (by_id["alice"].owner, by_id["diary"].owner) == ("bob", "alice")
+        assert (balances["alice"], balances["bob"]) == (100, 100)
+        stage.write("bob", "alice", "mine")
+        args = {"id": "alice", "to": "carol"}
         stage.fails(Code.PERMISSION_DENIED, "alice", LEDGER, "transfer_ownership", **args)
 
     def test_fails_for_a_genesis_artifact(self, stage):

@@ -176,7 +176,7 @@ MANY_GATES = [gate("u", q, params=[1, 2, 3]) for q in range(40)]
 MANY_PAIRS = [gate("cx", q, (q + 7) % 40) for q in range(40)]
 ASKED = {
     "forty qubits": (
-        {"circuit": circuit(40, *[*MANY_GATES, *MANY_PAIRS] * 20, *measures(40))},
+        {"circuit": circuit(40, *[*MANY_GATES, *MANY_PAIRS] * 60, *measures(40))},
         "qubits would be admitted",
     ),
     "a hundred thousand million shots": ({"circuit": BELL, "shots": 10**9}, "at most 1000000"),
@@ -295,7 +295,7 @@ def test_ten_megabytes_do_not_pass_the_door(desk):  # noqa: F811
 
 
 def test_a_refusal_takes_little_memory(desk):  # noqa: F811
-    dear = circuit(40, *[*MANY_GATES, *MANY_PAIRS] * 20, *measures(40))
+    dear = circuit(40, *[*MANY_GATES, *MANY_PAIRS] * 60, *measures(40))
     desk.no("run", circuit=dear)
     tracemalloc.start()
 

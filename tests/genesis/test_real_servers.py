@@ -46,7 +46,7 @@ from .real_lab import (
 pytestmark = pytest.mark.registry
 
 FILES, FETCH, SQLITE = "genesis_filesystem", "genesis_fetch", "genesis_sqlite"
-THINKING, MEMORY, TIME = "genesis_sequential_thinking", "genesis_memory", "genesis_time"
+THINKING, MEMORY, TIME = "genesis_sequential_thinking", "genesis_graph", "genesis_time"
 GIT, EVERYTHING = "genesis_git", "genesis_everything"
 SEARCH, GITHUB, CONTEXT7 = "genesis_web_search", "genesis_github", "genesis_context7"
 EVERYTHING_ARGS = ["-y", "@modelcontextprotocol/server-everything@2026.8.31"]
@@ -142,7 +142,7 @@ def fair(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "fetch": {"egress": ONLY_THE_SITE},
         "sqlite": {},
         "sequential_thinking": {},
-        "memory": MEMORY_SERVER,
+        "graph": MEMORY_SERVER,
         "time": TIME_SERVER,
     }
     run = run_with(folder, servers, scripts, made_site(folder), (shown,))
@@ -212,7 +212,7 @@ def test_a_memory_is_discovered_kept_in_its_own_folder_and_tells_what_it_does_no
     assert done(created)["structuredContent"]["entities"][0]["name"] == "Ada"
     assert done(found)["structuredContent"]["entities"][0]["observations"] == ["counts"]
     assert failure_of(unknown) == "Entity with name Bob not found"
-    assert '"name":"Ada"' in (fair.folder / "servers/memory/memory.jsonl").read_text()
+    assert '"name":"Ada"' in (fair.folder / "servers/graph/memory.jsonl").read_text()
 
 
 def test_the_time_is_discovered_and_told(fair: Run):

@@ -124,6 +124,7 @@ class TestGet:
             "owner": "alice",
             "description": "Maps",
             "contract": "pay_per_use",
+            "encumbered_by": None,
             "read_scrip": 5,
             "invoke_scrip": None,
             "standing": False,
@@ -222,7 +223,7 @@ class TestInterface:
                 assert tool["description"].endswith("."), tool
                 for argument in tool["inputSchema"]["properties"].values():
                     assert bounded[argument["type"]] in argument, tool
-        assert len(found) == 5
+        assert len(found) == 6
 
     def test_fails_for_what_is_not_there(self, market):
         market.fails(Code.NOT_FOUND, "carol", STORE, "interface", id="nothing")

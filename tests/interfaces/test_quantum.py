@@ -203,7 +203,7 @@ def test_it_is_listed_and_shown_like_a_server(folder: Path):
 
     [mine] = [server for server in listed if server["name"] == "quantum"]
     assert (mine["artifact"], mine["state"], mine["pin"]) == ("genesis_quantum", "ready", "–")
-    assert mine["tools"] == 10
+    assert mine["tools"] == 13
     assert "cpu_s_max" in shown.stdout
     assert "\n  run(circuit?: object" in shown.stdout
 

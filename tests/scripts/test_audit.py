@@ -533,11 +533,11 @@ FORGERIES = {
     ),
     "an artifact freed that is free": (added(TRANSFERRED, [29, "charter", ""]), "charter is bound by ''"),
     "a bound artifact that is written": (
-        lambda records: added_before_write(records),
+        added_before_write,
         "is changed, and genesis_bank has bound it",
     ),
     "a time for an agent": (added(TRANSFERRED, [30, "alice", 2**40]), "alice is no genesis artifact"),
-    "a time that is over": (added(TRANSFERRED, [30, "genesis_bank", 1]), "genesis_bank is due at 1 us, which is ov"),
+    "a time that is over": (added(TRANSFERRED, [30, "genesis_bank", 1]), "genesis_bank is due at 1 us"),
     "scrip of another": (edited(TRANSFERRED, 1, "bob"), "bob pays, and alice acts"),
     "a negative amount": (edited(TRANSFERRED, 3, -5), "-5 is no amount"),
     "more than a balance": (edited(TRANSFERRED, 3, 101), "alice spends 1 scrip more than it has"),

@@ -54,6 +54,8 @@ def test_says_nothing():
     sum([1])
 """
 
+XDIST = '[tool.pytest.ini_options]\naddopts = ["-p", "xdist.plugin"]\n'
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
@@ -352,13 +354,15 @@ def test_a_draft_is_only_collected_among_all(repository):
     assert "plan 2: 1 of 1 tests to write" in every.stdout
 
 
-def test_one_run_of_the_suite_judges_every_plan(repository):
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["alone", "workers"])
+def test_one_run_of_the_suite_judges_every_plan(repository, workers):
+    repository.write("pyproject.toml", XDIST)
     repository.write("tests/test_other.py", "def test_other():\n    assert sum([1]) == 2\n")
     plan(repository, row("TestLedger::test_adds"), row("test_skips"))
     plan(repository, row("test_every_case"), number=2)
     plan(repository, row("test_to_come"), number=3, status="draft")
 
-    done = check(repository, "--suite")
+    done = check(repository, "--suite", *workers)
 
     assert done.returncode == 1
     assert done.stdout.splitlines()[:5] == [
@@ -369,6 +373,30 @@ def test_one_run_of_the_suite_judges_every_plan(repository):
         "  tests/test_ledger.py::test_to_come: missing (the file has no such test)",
     ]
     assert "the suite: tests/test_other.py::test_other: failing in call" in done.stdout
+
+
+def test_a_worker_that_dies_fails_the_test_that_killed_it(repository):
+    repository.write("pyproject.toml", XDIST)
+    dies = "import os\n\ndef test_dies():\n    os._exit(0)\n    assert os\n"
+    repository.write("tests/test_ledger.py", "def test_adds():\n    assert sum([1]) == 1\n" + dies)
+    plan(repository, row("test_adds"), row("test_dies"))
+
+    done = check(repository, "--suite", "--workers", "1")
+
+    assert done.returncode == 1
+    assert "  tests/test_ledger.py::test_dies: failing in ???" in done.stdout.splitlines()
+
+
+def test_a_test_that_a_hook_keeps_from_running_is_told(repository):
+    repository.write("tests/test_ledger.py", "def test_adds():\n    assert sum([1]) == 2\n")
+    repository.write("tests/conftest.py", "def pytest_runtest_protocol(item):\n    return True\n")
+    plan(repository, row("test_adds"))
+
+    alone, suite = check(repository), check(repository, "--suite")
+
+    assert (alone.returncode, suite.returncode) == (1, 1)
+    assert "  tests/test_ledger.py::test_adds: not run\n" in alone.stdout
+    assert "the suite: tests/test_ledger.py::test_adds: not run\n" in suite.stdout
 
 
 def test_a_suite_that_passes_and_plans_that_do_are_fine(repository):

@@ -101,6 +101,17 @@ def test_a_plan_may_be_completed_again(completed):
     assert completed.git("rev-parse", "HEAD") in completed.read(PLAN)
 
 
+def test_workers_run_the_suite_and_its_counts_are_the_same(repository):
+    repository.change("pyproject.toml", "testpaths", 'addopts = ["-p", "xdist.plugin"]\ntestpaths')
+    repository.commit("xdist")
+
+    done = repository.run("complete_plan.py", "--plan", "1", "--workers", "1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = re.findall(r"    (\w+):\n      passed: (\d+)\n", repository.read(PLAN))
+    assert counts == [("plan", "2"), ("unit", "2"), ("e2e_smoke", "1"), ("doc_coupling", "1")]
+
+
 def test_a_dirty_tree_is_refused(repository):
     repository.write("src/new.py", "NEW = 1\n")
 

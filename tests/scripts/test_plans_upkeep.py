@@ -1,13 +1,14 @@
 """New plans, the index, what blocks what, and the one command."""
 
 import subprocess
-import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
-from .plan_lab import ENVIRONMENT, SCRIPTS, Repository, make_repository
+from .plan_lab import ENVIRONMENT, Repository, make_repository
 
+COMMAND = Path(sysconfig.get_path("scripts")) / "scripworld-plans"
 INDEX = "plans/README.md"
 
 
@@ -180,9 +181,10 @@ def test_wrong_usage_is_2(repository, script, arguments):
     assert done.stderr
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+def command(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, SCRIPTS / "scripworld_plans.py", *map(str, arguments)],
+        [COMMAND, *map(str, arguments)],
+        cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -205,6 +207,15 @@ def test_one_command_stands_for_all_of_them(repository):
 
     assert {name: each.returncode for name, each in done.items()} == dict.fromkeys(runs, 0)
     assert done["tests"].stdout == "plan 1: 2 of 2 required tests passed\n"
+
+
+def test_a_repository_is_found_from_any_folder_of_it(repository):
+    repository.plan("test_adds", number=2)
+
+    done = command("sync", "--check", folder=repository.root / "tests" / "integration")
+
+    assert done.returncode == 1
+    assert "+| [2](02_ledger.md) | T | active | high | | 1 |" in done.stdout
 
 
 def test_the_command_names_its_tools_to_who_mistypes_one():

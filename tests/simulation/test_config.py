@@ -366,7 +366,7 @@ def test_the_schema_and_the_documentation_are_not_stale():
 
 
 def test_a_changed_number_makes_the_schema_and_the_documentation_stale(tmp_path):
-    for name in ("config/config.yaml", "config/schema.yaml", "docs/architecture/configuration.md"):
+    for name in ("config/config.yaml", "config/schema.yaml", "docs/architecture/current/configuration.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     path = tmp_path / "config/config.yaml"
@@ -378,7 +378,7 @@ def test_a_changed_number_makes_the_schema_and_the_documentation_stale(tmp_path)
 
     assert stale.returncode == 1
     assert "config/schema.yaml is stale" in stale.stdout
-    assert "docs/architecture/configuration.md is stale" in stale.stdout
+    assert "docs/architecture/current/configuration.md is stale" in stale.stdout
     assert (wrote.returncode, after.returncode) == (0, 0)
     assert "12345" in (tmp_path / "config/schema.yaml").read_text()
 

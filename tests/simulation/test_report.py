@@ -389,3 +389,58 @@ def test_a_hold_that_is_released_pays_nobody():
     released = record(2, Settle("1.0", EffectResult()), ScripReleased(7, "void"))
 
     assert list(payments_of(held, released))[1:] == []
+
+
+def test_what_a_contract_of_an_agent_has_paid_to_somebody_is_still_for_the_artifact():
+    tolled = ArtifactWritten(
+        *("bridge", "cas", "text", "", "", Contract("toll"), (), False, False, "cas", 0)
+    )
+    made = record(1, Envelope("cas", Write("bridge", "")), tolled)
+    read = record(2, Envelope("ann", Read("bridge")), ScripTransferred("ann", "ben", 2))
+    called = record(
+        *(3, Envelope("ann", Invoke("bridge", "go"))),
+        *(ScripHeld(4, "ann", 3), ScripPosted(4, "ben", 3)),
+    )
+
+    told = list(payments_of(made, read, called))[1:]
+
+    assert [(p.payer, p.payee, p.amount, p.how, p.artifact) for p in told] == [
+        ("ann", "ben", 2, "read", "bridge"),
+        ("ann", "ben", 3, "invoke", "bridge"),
+    ]
+
+
+def test_a_read_that_a_person_approved_is_told_as_a_read():
+    request = EffectRequested(
+        *("1.0", "1.0", "ann", None, "song", "read", "ann", "approval", None),
+        *(10, 20, 30, 99, False, 0, 7, "cas", 3, 0, ()),
+        action=Read("song"),
+    )
+    asked = record(1, Envelope("ann", Read("song")), ScripHeld(7, "ann", 3), request)
+    settled = record(2, Settle("1.0", EffectResult()), ScripPosted(7, "cas", 3))
+
+    assert list(payments_of(asked, settled))[1:] == [
+        Payment(2, 20, "ann", "cas", 3, "read", "song")
+    ]
+
+
+def test_who_pays_tells_a_call_from_the_call_back_that_it_made():
+    calls = (CallBack(Invoke("song", "sing")), Return(None), Return(None))
+    given = Envelope("ann", Invoke("tune", "play"))
+    tune = ArtifactWritten(
+        *("tune", "cas", "code", "", "", Contract("pay_per_use", 9), (), True, False, "cas", 0)
+    )
+    facts = (
+        ScripHeld(1, "ann", 9),
+        ScripHeld(2, "tune", 5),
+        ScripPosted(2, "cas", 5),
+        ScripPosted(1, "tune", 9),
+    )
+
+    made = record(1, Envelope("cas", Write("tune", "")), tune)
+    told = list(payments_of(made, record(2, given, *facts, outcomes=calls)))[1:]
+
+    assert [(p.payer, p.amount, p.artifact) for p in told] == [
+        ("tune", 5, "song"),
+        ("ann", 9, "tune"),
+    ]

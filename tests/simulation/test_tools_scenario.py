@@ -35,7 +35,7 @@ MARK = "LC_SCRIPWORLD_TOOLS_TEST"  # variables of this name reach every server
 CHROMIUM = "/usr/bin/chromium"
 SERVERS = {
     None: ("fetch", "sqlite", "time", "web_search", "flaky", "shifty", "git"),
-    "npx": ("filesystem", "memory", "everything", "sequential_thinking"),
+    "npx": ("filesystem", "graph", "everything", "sequential_thinking"),
     CHROMIUM: ("playwright", "puppeteer"),
 }
 """By the program that they need."""

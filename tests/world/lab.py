@@ -167,6 +167,15 @@ def _hold(ctx: Context, args: dict[str, Any]) -> Done:
     return Done(hold)
 
 
+def _may(ctx: Context, args: dict[str, Any]) -> Done | Failed:
+    """Act on somebody's artifact as its contract says, and pay what it asks."""
+    allowed = ctx.may(ctx.state.artifacts.by_id[args["id"]], args["what"])
+    if isinstance(allowed, Failed):
+        return allowed
+    failed = ctx.transfer(allowed.payee, allowed.price_scrip) if allowed.price_scrip else None
+    return failed or Done([allowed.price_scrip, allowed.payee, ctx.caller, ctx.payer, ctx.artifact])
+
+
 def _ask(ctx: Context, args: dict[str, Any]) -> Effect:
     return Effect("oracle", {"question": args.get("question", ""), "from": ctx.caller})
 
@@ -219,6 +228,7 @@ def natives() -> dict[str, Native]:
         plain("spawn", _spawn, id="string"),
         plain("give", _give, id="string", to="string"),
         plain("who", _who, id="string"),
+        plain("may", _may, id="string", what="string"),
         plain("hold", _hold, amount="integer", expires_us="integer"),
         plain("echo", lambda ctx, args: Done(args["value"]), value="string"),
         Method(Tool("any", "", {"properties": {"value": {}}}), lambda ctx, args: Done(args)),

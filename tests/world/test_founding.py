@@ -2,18 +2,32 @@ import msgspec
 import pytest
 
 from scripworld.world import (
+    NO_RECORD,
     ArtifactSpec,
+    Checked,
     Contract,
     Cost,
+    Done,
+    Invoke,
+    Limits,
+    LogFault,
     PrincipalSpec,
     Resource,
+    Tool,
     World,
     WorldConfig,
+    chain,
+    verify,
 )
 
 from .lab import Lab, config
 
 BASE = config()
+
+
+def echo(caller, args):
+    return caller
+    yield
 
 
 def with_costs(cost: Cost) -> dict:
@@ -55,8 +69,21 @@ FAULTS = {
         "artifacts": (),
     },
     "its owner 'motto' is no principal": {"artifacts": (ArtifactSpec("page", "motto"),)},
-    "type code is not made by configuration": {
-        "artifacts": (ArtifactSpec("page", "alice", type="code"),)
+    "artifact page: type genesis is not made": {
+        "artifacts": (ArtifactSpec("page", "alice", type="genesis"),)
+    },
+    "artifact page: content has at most 9 bytes": {
+        "artifacts": (ArtifactSpec("page", "alice", "ééééé"),),
+        "limits": Limits(content_bytes_max=9),
+    },
+    "only an artifact of type code has an interface": {
+        "artifacts": (ArtifactSpec("page", "alice", interface=(Tool("go"),)),)
+    },
+    "artifact page: there is no program 'def'": {
+        "artifacts": (ArtifactSpec("page", "alice", "def", "code"),)
+    },
+    "artifact page: the methods of an interface have different names": {
+        "artifacts": (ArtifactSpec("page", "alice", "echo", "code", interface=(Tool("go"),) * 2),)
     },
     "there is no contract 'nonsense'": {
         "artifacts": (ArtifactSpec("page", "alice", contract=Contract("nonsense")),)
@@ -67,7 +94,7 @@ FAULTS = {
 @pytest.mark.parametrize("said", FAULTS)
 def test_a_configuration_that_contradicts_itself_makes_no_world(said: str):
     with pytest.raises(ValueError, match=said):
-        Lab(**FAULTS[said])
+        Lab(None, {"echo": echo}, **FAULTS[said])
 
 
 def test_a_world_can_begin_with_nobody():
@@ -96,3 +123,25 @@ def test_an_edit_of_a_principal_changes_the_bytes_of_its_content_only(new_lab):
     lab.edit("bob", "bob", "bob", "bobby")
 
     assert lab.state.artifacts.by_id["bob"].stored_bytes == len("I am bobby.") + len("a bear")
+
+
+def test_code_of_the_beginning_can_be_called_and_what_its_runner_said_is_proved(new_lab):
+    service = ArtifactSpec(
+        "service", "alice", "echo", "code", "who asks", Contract("freeware"), (Tool("go"),)
+    )
+    lab = new_lab(None, {"echo": echo}, artifacts=(service,))
+
+    assert lab.do("bob", Invoke("service", "go")) == Done("bob")
+    assert lab.records()[0].outcomes == [Checked()]
+    assert lab.state.resources.stocks["stored_bytes"].used["alice"] == len("echowho asks")
+
+
+def test_code_of_the_beginning_that_was_never_checked_is_told(new_lab):
+    page = ArtifactSpec("page", "alice", "echo")
+    lab = new_lab(artifacts=(page,))
+    record = msgspec.msgpack.decode(lab.rows[0][2])
+    record[3][3]["artifacts"][0]["type"] = "code"
+    body = msgspec.msgpack.encode(record)
+
+    with pytest.raises(LogFault, match="outcomes"):
+        verify([(0, chain(NO_RECORD, body), body)], lab.natives, lab.log)

@@ -21,9 +21,11 @@ from scripworld.world import (
     Native,
     Operate,
     Pause,
+    Raise,
     Read,
     ReplayMismatch,
     Resume,
+    Return,
     Row,
     SetLimit,
     Signal,
@@ -490,3 +492,95 @@ def test_an_interface_is_read_from_its_record(new_lab):
     record = RECORDS.decode(lab.rows[-1][2])
 
     assert record.input.action.interface == lab.state.artifacts.by_id["shop"].interface
+
+
+class Twisted:
+    """Runs what another runner runs, and changes what it answers."""
+
+    def __init__(self, runner, twist):
+        self.runner, self.twist = runner, twist
+        self.session = None
+
+    def check(self, code):
+        return self.twist(self.runner.check(code))
+
+    def start(self, call):
+        self.session, outcome = self.runner.start(call)
+        return self, self.twist(outcome)
+
+    def resume(self, answer):
+        return self.twist(self.session.resume(answer))
+
+    def close(self):
+        self.session.close()
+
+
+def test_code_can_be_run_again_to_prove_what_it_answered(log: Lab):
+    before = len(log.runner.calls)
+
+    assert verify(log.rows, log.natives, log.log, None, log.runner).head == log.state.head
+
+    assert len(log.runner.calls) > before
+    assert log.runner.open == 0
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (None, "it cannot be read"),
+        (CallBack(Read("nowhere")), CallBack(Read("motto"))),
+        (Raise("told to"), Return()),
+    ],
+)
+def test_code_that_answers_otherwise_when_it_is_run_again_is_told(log: Lab, was, now):
+    twisted = Twisted(log.runner, lambda outcome: now if outcome == was else outcome)
+
+    with pytest.raises(ReplayMismatch) as told:
+        verify(log.rows, log.natives, log.log, None, twisted)
+
+    assert "outcomes" in str(told.value)
+
+
+def test_large_content_that_code_gives_when_it_is_run_again_is_told(log: Lab):
+    longer = Twisted(log.runner, lambda o: Return("w" * 1_500) if isinstance(o, Return) else o)
+
+    with pytest.raises(LogFault, match="is missing from the log"):
+        verify(log.rows, log.natives, log.log, None, longer)
+
+
+def test_an_abort_is_taken_from_the_record_however_code_ends_now(new_lab):
+    def loop(caller, args):
+        yield Abort("50 ms are over")
+
+    def asks(caller, args):
+        yield CallBack(Read("motto"))
+        yield Abort("50 ms are over")
+
+    lab = new_lab()
+    lab.code("alice", "loop", loop)
+    lab.code("alice", "asks", asks)
+    lab.invoke("bob", "loop", "go")
+    lab.invoke("bob", "asks", "go")
+    faster = Twisted(
+        lab.runner, lambda outcome: Return("done") if isinstance(outcome, Abort) else outcome
+    )
+
+    verify(lab.rows, lab.natives, lab.log, None, faster)
+
+    assert lab.runner.open == 0
+
+
+def test_a_sentence_of_code_may_be_said_better_when_it_is_run_again(new_lab):
+    lab = new_lab()
+    lab.code("bob", "shop", shop)
+    lab.program("other", shop)
+    lab.write("bob", "bad", "nothing", type="code", interface=())
+    settled = lab.invoke("alice", "shop", "go", x="fail")
+    lab.settle(settled, 1)
+
+    def better(outcome):
+        if isinstance(outcome, str):
+            return "in other words"
+        return Raise("in other words") if isinstance(outcome, Raise) else outcome
+
+    verify(lab.rows, lab.natives, lab.log, None, Twisted(lab.runner, better))

@@ -3,22 +3,22 @@
 Owns the pytest plugin; what the answers are worth is for its callers to say.
 """
 
+import argparse
 import contextlib
 import difflib
 import io
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
-from plan_answer import Unusable
-from plan_vacuity import asserts
 
-from plans import RequiredTest
+from .answer import Unusable
+from .plan import Passed, RequiredTest
+from .vacuity import asserts
 
 FINISHED: Final = (
     pytest.ExitCode.OK,
@@ -158,27 +158,47 @@ class Recorder:
 class SuiteRecorder(Recorder):
     """Leaves nothing out: the tests of plans are judged by what becomes of them among all others."""
 
+    def __init__(self, root: Path, required: Iterable[RequiredTest]) -> None:
+        super().__init__(root, required)
+        self._expected: list[str] = []
+
     def select(
         self, config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]
     ) -> None:
         """Leaves everything in."""
+        self._expected = [item.nodeid for item in items]
 
     def failures(self) -> list[str]:
-        """What failed of the suite, whether a plan names it or not."""
+        """What failed of the suite or was never run, whether a plan names it or not."""
         broken = [f"{name}: can't be collected: {why}" for name, why in self._broken_files.items()]
         told = self._troubles.items()
-        return broken + [f"{name}: {words}" for name, (kind, words) in told if kind == "failing"]
+        failed = [f"{name}: {words}" for name, (kind, words) in told if kind == "failing"]
+        ran = self._passed | self._troubles.keys()
+        return [
+            *broken,
+            *failed,
+            *(f"{name}: not run" for name in self._expected if name not in ran),
+        ]
+
+
+@dataclass
+class Tally:
+    """How many tests passed, and how long they and those that did not took, one after the other."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def passed(self) -> Passed:
+        return Passed(self.count, round(max(self.seconds, 0.01), 2))
 
 
 class Counter:
     """A pytest plugin for a whole suite: how many passed, and the first that did not."""
 
-    def __init__(self, root: Path, smoke: str) -> None:
-        self._root = root
-        self._smoke = smoke
-        self.unit = 0
-        self.smoke = 0
-        self.smoke_seconds = 0.0
+    def __init__(self, smoke: str) -> None:
+        self._folder = f"{smoke}/"
+        self.unit = Tally()
+        self.smoke = Tally()
         self.troubles: list[str] = []
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -186,13 +206,12 @@ class Counter:
             self.troubles.append(f"{report.nodeid}: can't be collected")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        smoke = f"{report.nodeid.partition('::')[0]}".startswith(f"{self._smoke}/")
-        self.smoke_seconds += report.duration if smoke else 0
+        tally = self.smoke if report.nodeid.startswith(self._folder) else self.unit
+        tally.seconds += report.duration
         if report.failed:
             self.troubles.append(f"{report.nodeid}: failing in {report.when}")
         elif report.passed and report.when == "call":
-            self.smoke += smoke
-            self.unit += not smoke
+            tally.count += 1
 
 
 def _uncased(whole: str) -> str:
@@ -212,19 +231,38 @@ def run(root: Path, required: Sequence[RequiredTest]) -> Recorder:
     return _record(root, required, ["--quiet", "--tb=short"])
 
 
-def run_among_all(root: Path, required: Sequence[RequiredTest]) -> SuiteRecorder:
-    """Runs the whole suite as the project configures it, and notes what plans require of it."""
+def run_among_all(
+    root: Path, required: Sequence[RequiredTest], workers: str | None
+) -> SuiteRecorder:
+    """Runs the whole suite as the project configures it, and notes what plans require of it.
+
+    Workers collect for themselves and report outcomes alone, so with them we collect once before.
+    """
     recorder = SuiteRecorder(root, required)
-    _pytest(root, ["--quiet", "--tb=short"], recorder)
+    if workers is not None:
+        _pytest(root, ["--collect-only", *QUIET], recorder)
+    _pytest(root, ["--quiet", "--tb=short", *_spread(workers)], recorder)
     return recorder
 
 
-def run_suite(root: Path, smoke: str) -> tuple[Counter, float]:
-    """Runs the whole suite as the project configures it; also tells the seconds that it took."""
-    counter = Counter(root, smoke)
-    began_s = time.monotonic()
-    _pytest(root, ["--quiet", "--tb=short"], counter)
-    return counter, time.monotonic() - began_s
+def run_suite(root: Path, smoke: str, workers: str | None) -> Counter:
+    """Runs the whole suite as the project configures it."""
+    counter = Counter(smoke)
+    _pytest(root, ["--quiet", "--tb=short", *_spread(workers)], counter)
+    return counter
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        help="run the suite in N processes of pytest-xdist; auto: one a core (default: in this one)",
+    )
+
+
+def _spread(workers: str | None) -> list[str]:
+    """Neighbours go to one worker, so that what they share is made once; who is idle takes over."""
+    return [] if workers is None else [f"--numprocesses={workers}", "--dist=worksteal"]
 
 
 def _record(root: Path, required: Sequence[RequiredTest], options: Sequence[str]) -> Recorder:

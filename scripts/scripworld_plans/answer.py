@@ -1,8 +1,4 @@
-"""What the plan tools have in common: `--root`, `--json`, and the three exit codes.
-
-0: fine. 1: a check failed, and each line of the answer says what to do. 2: the command was used
-wrongly, or a plan is malformed.
-"""
+"""What the plan tools have in common: `--root`, `--json`, and how an answer is told."""
 
 import argparse
 import contextlib
@@ -10,18 +6,14 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Protocol
 
-from plan_git import NoGit
-
-from plans import MalformedPlan
-
-FINE: Final = 0
-FAILED: Final = 1
-UNUSABLE: Final = 2
+from . import FAILED, FINE, UNUSABLE
+from .git import NoGit
+from .plan import MalformedPlan
 
 
 class Unusable(Exception):
@@ -37,29 +29,32 @@ class Answer:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def parser_of(doc: str | None) -> argparse.ArgumentParser:
-    """A parser with the options of every plan tool; the help is the module's own words."""
-    words, _, rest = (doc or "").partition("\n")
-    parser = argparse.ArgumentParser(description=words, epilog=rest)
+class Tool(Protocol):
+    """A module that is a tool: its words are the help, its command finds the answer."""
+
+    __doc__: str | None
+
+    def options(self, parser: argparse.ArgumentParser) -> None:
+        """Adds the options that it alone has."""
+
+    def command(self, options: argparse.Namespace, root: Path) -> Answer:
+        """Finds the answer for the repository with this root."""
+
+
+def answer(name: str, tool: Tool, arguments: Sequence[str]) -> int:
+    """Runs the tool and prints its answer; returns the exit code."""
+    words, _, rest = (tool.__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(prog=name, description=words, epilog=rest)
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
     parser.add_argument(
         "--root",
         type=Path,
-        default=Path(__file__).parents[1],
-        help="the repository (default: this one)",
+        help="the repository (default: the one that the current folder is in)",
     )
-    return parser
-
-
-def answer(
-    parser: argparse.ArgumentParser,
-    command: Callable[[argparse.Namespace, Path], Answer],
-    arguments: Sequence[str] | None = None,
-) -> int:
-    """Runs the command and prints its answer; returns the exit code."""
+    tool.options(parser)
     options = parser.parse_args(arguments)
     try:
-        found = command(options, options.root.resolve())
+        found = tool.command(options, root_of(options.root))
     except (MalformedPlan, NoGit, Unusable) as error:
         if options.json:
             print(json.dumps({"ok": False, "error": str(error)}))
@@ -71,6 +66,19 @@ def answer(
     else:
         print("\n".join(found.lines))
     return FINE if found.ok else FAILED
+
+
+def root_of(named: Path | None) -> Path:
+    """The folder named, or the nearest that holds plans: from here upwards, else the tools' own."""
+    if named is not None:
+        return named.resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "plans").is_dir():
+            return folder
+    raise Unusable(
+        "There is no folder `plans` here or above: go to a checkout, or name it with --root."
+    )
 
 
 def write_whole(path: Path, text: str) -> None:

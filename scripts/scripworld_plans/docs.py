@@ -1,18 +1,23 @@
-"""Decides which docs must change, or be confirmed, when sources change.
+"""Says which docs must change, or be confirmed, because of what changed since a commit.
 
-Owns the form of `scripts/doc_coupling.yaml`; the changes come from git, through `plan_git`.
+The couplings stand in scripts/doc_coupling.yaml. A doc is confirmed by a trailer of the commit
+that changes the sources, or of a later one: `Docs-Confirmed: docs/a_page.md`. Without --strict a doc
+that has to be looked at is only told. Exit codes: 0 fine; 1 a coupling names a file that is not
+there, or, with --strict, a doc has to be looked at; 2 wrong usage, malformed couplings, no git.
 """
 
+import argparse
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-import plan_git
 import yaml
 
-from plans import MalformedPlan
+from . import git
+from .answer import Answer, Unusable
+from .plan import MalformedPlan
 
 FILE: Final = "scripts/doc_coupling.yaml"
 KEYS: Final = ("sources", "docs", "why")
@@ -113,11 +118,11 @@ def unkept(root: Path, couplings: Sequence[Coupling], base: str) -> list[Unkept]
 
     A confirmation counts for what was committed before it or with it, not for what came later.
     """
-    changed = plan_git.changed_since(root, base)
+    changed = git.changed_since(root, base)
     if changed is None:
         return None
-    unclean = set(plan_git.unclean(root))
-    commits = list(plan_git.commits_since(root, base))
+    unclean = set(git.unclean(root))
+    commits = list(git.commits_since(root, base))
     found: list[Unkept] = []
     for coupling in couplings:
         sources = sorted(file for file in changed if coupling.holds(file))
@@ -128,10 +133,43 @@ def unkept(root: Path, couplings: Sequence[Coupling], base: str) -> list[Unkept]
     return found
 
 
-def _confirmed(coupling: Coupling, doc: str, commits: Sequence[plan_git.Commit]) -> bool:
+def _confirmed(coupling: Coupling, doc: str, commits: Sequence[git.Commit]) -> bool:
     for commit in commits:  # the newest first
         if doc in commit.confirmed:
             return True
         if any(coupling.holds(file) for file in commit.files):
             return False
     return False
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--base",
+        metavar="COMMIT",
+        help="compare with this commit (default: where the branch left main; on main, HEAD^)",
+    )
+    parser.add_argument("--suggest", action="store_true", help="only list the docs to look at")
+    parser.add_argument("--strict", action="store_true", help="fail where a doc is to be looked at")
+
+
+def command(options: argparse.Namespace, root: Path) -> Answer:
+    couplings = read_couplings(root)
+    git.head(root)
+    base = options.base or git.usual_base(root)
+    missing = dangling(root, couplings)
+    behind = unkept(root, couplings, base)
+    if behind is None:
+        raise Unusable(f"git knows no commit {base}: name one with --base, such as main or HEAD~1.")
+    lines = [*missing, *map(str, behind)]
+    if options.suggest:
+        docs = sorted({each.doc for each in behind})
+        lines = docs or ["No doc has to be looked at."]
+    elif not lines:
+        lines = [f"{len(couplings)} couplings are kept since {base[:12]}."]
+    fields = {
+        "base": base,
+        "couplings": len(couplings),
+        "missing": missing,
+        "unkept": [vars(each) for each in behind],
+    }
+    return Answer(not missing and not (options.strict and behind), lines, fields)

@@ -1,22 +1,27 @@
-"""Compares the evidence of a complete plan with the commit that it names.
+"""Compares the evidence of every complete plan with the commit that it names.
 
-Owns what makes evidence credible. That the tests pass today is for check_plan_tests.py to say.
+The commit must be there, be an ancestor of what is checked out, and hold the plan with the same
+tests; the counts must fit the plan and the couplings as they were. That the tests pass today is for
+`scripworld-plans tests` to say. Exit codes: 0 all evidence is sound; 1 some is missing, forged,
+stale or does not match; 2 wrong usage, a malformed plan, no git.
 """
 
+import argparse
 import ast
 import datetime
 import difflib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import plan_git
-from doc_couplings import parse_couplings
-
-from plans import FILE_NAME, Evidence, MalformedPlan, Plan, RequiredTest, parse_plan
+from . import git
+from .answer import Answer
+from .docs import FILE as COUPLINGS
+from .docs import parse_couplings
+from .plan import FILE_NAME, Evidence, MalformedPlan, Plan, RequiredTest, parse_plan, read_plans
 
 COMPLETED_BY: Final = "scripts/complete_plan.py"
-COUPLINGS: Final = "scripts/doc_coupling.yaml"
 STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
 DAY_S: Final = 86_400  # clocks of two machines differ by less
 AGAIN: Final = "run scripts/complete_plan.py --plan {}"
@@ -40,16 +45,16 @@ def _of_evidence(root: Path, plan: Plan, evidence: Evidence, now_s: float) -> It
         yield f"it was completed by {evidence.completed_by!r}, not by {COMPLETED_BY}: {again}"
     yield from _of_counts(plan, evidence)
     commit = evidence.commit
-    committed_s = plan_git.commit_time_s(root, commit)
+    committed_s = git.commit_time_s(root, commit)
     if committed_s is None:
         yield f"commit {commit[:12]} is not in this repository: {again}"
         return
     yield from _of_time(evidence, committed_s, now_s)
-    if not plan_git.is_ancestor(root, commit):
+    if not git.is_ancestor(root, commit):
         yield f"commit {commit[:12]} is no ancestor of what is checked out: {again}"
     yield from _of_plan_then(root, plan, commit)
     yield from _of_tests_then(root, plan, commit)
-    text = plan_git.text_at(root, commit, COUPLINGS)
+    text = git.text_at(root, commit, COUPLINGS)
     couplings = len(parse_couplings(COUPLINGS, text)) if text is not None else 0
     claimed = evidence.tests["doc_coupling"].passed
     if claimed != couplings:
@@ -102,11 +107,11 @@ def _of_plan_then(root: Path, plan: Plan, commit: str) -> Iterator[str]:
 
 def _plan_at(root: Path, number: int, commit: str) -> Plan | str:
     """The plan as it was, or what is wrong with it."""
-    for name in plan_git.files_at(root, commit, "plans"):
+    for name in git.files_at(root, commit, "plans"):
         match = FILE_NAME.fullmatch(Path(name).name)
         if match and int(match["number"]) == number:
             try:
-                return parse_plan(Path(name), plan_git.text_at(root, commit, name) or "")
+                return parse_plan(Path(name), git.text_at(root, commit, name) or "")
             except MalformedPlan as error:
                 return f"at commit {commit[:12]} the plan was malformed ({error})"
     return f"at commit {commit[:12]} there was no plan {number}"
@@ -117,7 +122,7 @@ def _of_tests_then(root: Path, plan: Plan, commit: str) -> Iterator[str]:
     texts: dict[str, str | None] = {}
     for test in plan.tests:
         if test.file not in texts:
-            texts[test.file] = plan_git.text_at(root, commit, test.file)
+            texts[test.file] = git.text_at(root, commit, test.file)
         text = texts[test.file]
         if text is None or not is_defined(text, test):
             yield f"at commit {commit[:12]} there was no {test}: {again}"
@@ -140,3 +145,20 @@ def is_defined(text: str, test: RequiredTest) -> bool:
         body, inherits = found[-1].body, inherits or bool(found[-1].bases)
     names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     return function in names or inherits
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def command(options: argparse.Namespace, root: Path) -> Answer:
+    git.head(root)
+    plans = read_plans(root)
+    now_s = time.time()
+    wrong = {number: faults(root, plan, now_s) for number, plan in plans.items()}
+    lines = [f"plan {number}: {fault}" for number, each in wrong.items() for fault in each]
+    complete = sum(plan.status == "complete" for plan in plans.values())
+    if not lines:
+        lines = [f"The evidence of {complete} complete plans is sound."]
+    faulty = [{"number": number, "faults": each} for number, each in wrong.items() if each]
+    return Answer(not faulty, lines, {"complete": complete, "faulty": faulty})

@@ -1,0 +1,255 @@
+"""Owns what a matrix product state goes through: its steps along the chain, with a bound on the bond of each.
+
+It lays qubits out as the simulator does: the right one of two is brought beside the left one, and
+stays there. It must not know seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from .quantum_angles import Angle, angle_of, bound
+from .quantum_branches import Clusters
+from .quantum_circuit import Circuit
+from .quantum_gates import GATES, Gate, named
+from .quantum_matrices import controlled, matrix
+
+_BRANCH_STEPS_MAX: Final = 20_000
+"""Bounds the time that states are followed: about 20 ms."""
+_STEPS_MAX: Final = 8_000
+"""Steps that are looked at one by one: about 40 ms. Those of the gates after them are only counted."""
+_NATIVE_THREE: Final = frozenset(("ccx", "cswap"))
+_NATIVE_TWO: Final = frozenset(("ecr", "rxx", "ryy", "rzz", "rzx", "unitary"))
+"""Gates of two qubits that are decomposed once, besides the controlled ones."""
+_CALL: Final = re.compile(r"(\w+)(?:\(([^)]*)\))? (q[\d,q]*);")
+
+_Call = tuple[str, list[Angle], list[int]]
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A decomposition: at which cut, a bound on the bits of its bond afterwards, of how many qubits.
+
+    One of three qubits is two: the second follows it, as one of 0.
+    """
+
+    cut: int
+    bits: float
+    qubits: int = 2
+
+
+class Chain:
+    """A circuit as a matrix product state sees it; nothing is worked out before it is asked for."""
+
+    def __init__(self, circuit: Circuit, qubits: Sequence[int]) -> None:
+        self._circuit = circuit
+        self._qubits = qubits
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The decompositions, in order."""
+        return self._walked[0]
+
+    @property
+    def more(self) -> int:
+        """How many there can be besides, that were not looked at."""
+        return self._walked[1]
+
+    @cached_property
+    def _walked(self) -> tuple[tuple[Step, ...], int]:
+        return _Walk(len(self._qubits)).through(self._circuit, self._qubits)
+
+    @cached_property
+    def bits_max(self) -> float:
+        """A bound on the largest bond on the way, in bits."""
+        told = max((step.bits for step in self.steps), default=0.0)
+        return max(told, len(self._qubits) / 2) if self.more else told
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What is done with a cap on the bond.
+
+    Attributes:
+        steps: decompositions. bonds: those of them where anything is entangled.
+        work: Σ ab·min(a, b) of their matrices.
+        sites: those at the end with a bond. squares: Σ χχ' over them.
+        peak: the same as ``squares``, of the largest bonds on the way.
+    """
+
+    steps: int
+    bonds: int
+    work: float
+    sites: int
+    squares: float
+    peak: float
+
+
+def load_of(chain: Chain, width: int, cap: int) -> Load:
+    """The steps of a chain on so many of its sites; what is beyond them is left out."""
+    most = [min(float(cap), 2.0 ** min(cut, width - cut, 60)) for cut in range(width + 1)]
+    bonds, largest = [1.0] * (width + 1), [1.0] * (width + 1)
+    steps = entangled = 0
+    work = 0.0
+    for step in chain.steps:
+        cut = step.cut
+        if cut >= width:
+            continue
+        before = bonds[cut - 1], bonds[cut], bonds[cut + 1]
+        bonds[cut] = min(2.0**step.bits, most[cut])
+        largest[cut] = max(largest[cut], bonds[cut])
+        if not step.qubits:
+            continue
+        a, b = 2 * before[0], 2 * before[2]
+        sides: tuple[tuple[float, float], ...] = ((a, b),)
+        if step.qubits == 3:
+            b = 2 * bonds[min(cut + 2, width)]
+            sides = ((a, 2 * b), (2 * a, b))
+        steps += 2 * len(sides) - 1
+        entangled += max(*before, bonds[cut]) > 1
+        work += sum(a * b * min(a, b) for a, b in sides)
+    if chain.more:
+        bonds = largest = most
+        side = 2 * max(most)
+        steps, entangled = steps + chain.more, entangled + chain.more
+        work += chain.more * side**3
+    pairs = list(pairwise(bonds))
+    sites = sum(left * right > 1 for left, right in pairs)
+    squares = sum(left * right for left, right in pairs)
+    peak = sum(left * right for left, right in pairwise(largest))
+    return Load(steps, entangled, work, sites, squares, peak)
+
+
+class _Walk:
+    """One walk through a circuit, along a chain of sites."""
+
+    def __init__(self, width: int) -> None:
+        self._order = list(range(width))
+        self._site = list(range(width))
+        self._bits = [0.0] * (width + 1)
+        self._clusters = Clusters(width, _BRANCH_STEPS_MAX)
+        self._bodies: dict[str, list[_Call]] = {}
+        self._steps: list[Step] = []
+
+    def through(self, circuit: Circuit, qubits: Sequence[int]) -> tuple[tuple[Step, ...], int]:
+        """The steps, and how many there can be for the gates that were too many to look at."""
+        place = {q: i for i, q in enumerate(qubits)}
+        more = 0
+        for op in circuit.ops:
+            gate, width = GATES[op.gate], len(op.qubits)
+            if not width or not gate.acts:
+                continue
+            if len(self._steps) < _STEPS_MAX:
+                self._gate(op.gate, op.params, [place[q] for q in op.qubits])
+            elif width > 1:
+                more += max(gate.weight(width)[1], width) * 2 * len(qubits)
+        return tuple(self._steps), more
+
+    def _gate(self, name: str, params: Sequence[Angle], qubits: list[int]) -> None:
+        gate, width = GATES[name], len(qubits)
+        if width == 1:
+            self._act(name, params, qubits)
+        elif name == "swap":
+            self._swap(*qubits)
+        elif name in _NATIVE_THREE:
+            self._three(name, params, qubits)
+        elif width == 2 and (name in _NATIVE_TWO or not gate.body):
+            self._two(name, params, qubits)
+        elif gate.body:
+            for inner in self._body(gate, params, qubits):
+                self._gate(*inner)
+        else:
+            self._many(gate, params, qubits)
+
+    # What it does to the state.
+
+    def _act(self, name: str, params: Sequence[Angle], qubits: list[int]) -> None:
+        """Follow a gate as far as its matrix is known."""
+        gate = GATES[name]
+        angles = [p for p in params if isinstance(p, float)]
+        is_known = len(angles) == len(params) == gate.params
+        if len(qubits) == 1:
+            self._clusters.turn(qubits[0], matrix(name, angles) if is_known else None)
+        elif is_known and (by := controlled(name, angles)) is not None:
+            self._clusters.control(qubits[:-1], qubits[-1], by)
+        elif gate.body:
+            for inner in self._body(gate, params, qubits):
+                self._act(*inner)
+        else:
+            self._clusters.tangle(qubits)
+
+    def _body(self, gate: Gate, params: Sequence[Angle], qubits: list[int]) -> Iterator[_Call]:
+        """The gates that one is written out as."""
+        if gate.name not in self._bodies:
+            names = [f"a{i}" for i in range(gate.params)]
+            self._bodies[gate.name] = [
+                (
+                    named(name) or name,
+                    [angle_of(text, names) for text in angles.split(",") if text],
+                    [int(q) for q in wires.replace("q", "").split(",")],
+                )
+                for name, angles, wires in _CALL.findall(gate.body)
+            ]
+        values = {f"a{i}": param for i, param in enumerate(params)}
+        for name, angles, wires in self._bodies[gate.name]:
+            yield name, [bound(angle, values) for angle in angles], [qubits[q] for q in wires]
+
+    # What it does to the chain.
+
+    def _two(self, name: str, params: Sequence[Angle], qubits: list[int]) -> None:
+        a, b = sorted(self._site[q] for q in qubits)
+        self._move(b, a + 1)
+        self._act(name, params, qubits)
+        gained = 2 if name == "unitary" else 1
+        for _ in range(max(GATES[name].weight(2)[1], 1) if name not in _NATIVE_TWO else 1):
+            self._step(a + 1, gained)
+
+    def _three(self, name: str, params: Sequence[Angle], qubits: list[int]) -> None:
+        a, b, c = sorted(self._site[q] for q in qubits)
+        self._move(c, b + 1)
+        self._move(a, b - 1)
+        self._act(name, params, qubits)
+        bits, first = self._bits, b
+        bits[first] = min(bits[first - 1] + 1, bits[first + 2] + 2, self._rank(first))
+        self._steps.append(Step(first, bits[first], 3))
+        bits[first + 1] = min(bits[first] + 1, bits[first + 2] + 1, self._rank(first + 1))
+        self._steps.append(Step(first + 1, bits[first + 1], 0))
+
+    def _many(self, gate: Gate, params: Sequence[Angle], qubits: list[int]) -> None:
+        """A gate that is written out; between its parts there is a bit more than after it."""
+        self._act(gate.name, params, qubits)
+        n = len(qubits)
+        for k in range(gate.weight(n)[1]):
+            a, b = sorted((self._site[qubits[k % n]], self._site[qubits[(k + 1) % n]]))
+            self._move(b, a + 1)
+            self._step(a + 1, 1)
+
+    def _swap(self, one: int, two: int) -> None:
+        a, b = sorted((self._site[one], self._site[two]))
+        self._clusters.exchange(one, two)
+        for cut in (*range(a + 1, b + 1), *range(b - 1, a, -1)):
+            self._step(cut, 2)
+
+    def _move(self, start: int, end: int) -> None:
+        """Bring the qubit of a site to another one, past all between."""
+        way = 1 if end > start else -1
+        for site in range(start, end, way):
+            order, other = self._order, site + way
+            order[site], order[other] = order[other], order[site]
+            self._site[order[site]], self._site[order[other]] = site, other
+            self._step(max(site, other), 2)
+
+    def _step(self, cut: int, gained: int) -> None:
+        bits = self._bits
+        most = min(bits[cut - 1] + 1, bits[cut + 1] + 1, bits[cut] + gained)
+        bits[cut] = min(most, self._rank(cut))
+        self._steps.append(Step(cut, bits[cut]))
+
+    def _rank(self, cut: int) -> float:
+        if self._clusters.is_one:
+            return float(min(cut, len(self._order) - cut))
+        return self._clusters.bits(self._order[:cut])
