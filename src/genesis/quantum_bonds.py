@@ -6,11 +6,12 @@ stays there. It must not know seconds.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,8 +21,8 @@ from .quantum_circuit import Circuit
 from .quantum_gates import GATES, Gate, named
 from .quantum_matrices import controlled, matrix
 
-_BRANCH_STEPS_MAX: Final = 20_000
-"""Bounds the time that states are followed: about 20 ms."""
+_BRANCH_STEPS_MAX: Final = 50_000
+"""Bounds the time that states are followed: about 50 ms."""
 _STEPS_MAX: Final = 8_000
 """Steps that are looked at one by one: about 40 ms. Those of the gates after them are only counted."""
 _NATIVE_THREE: Final = frozenset(("ccx", "cswap"))
@@ -32,14 +33,14 @@ _CALL: Final = re.compile(r"(\w+)(?:\(([^)]*)\))? (q[\d,q]*);")
 _Call = tuple[str, list[Angle], list[int]]
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """A decomposition: at which cut, a bound on the bits of its bond afterwards, of how many qubits.
+class Step(NamedTuple):
+    """A decomposition: at which cut, a bound on its bond afterwards, of how many qubits.
 
     One of three qubits is two: the second follows it, as one of 0.
     """
 
     cut: int
-    bits: float
+    bond: float
     qubits: int = 2
 
 
@@ -49,6 +50,7 @@ class Chain:
     def __init__(self, circuit: Circuit, qubits: Sequence[int]) -> None:
         self._circuit = circuit
         self._qubits = qubits
+        self._loads: dict[tuple[int, int], Load] = {}
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -64,10 +66,16 @@ class Chain:
     def _walked(self) -> tuple[tuple[Step, ...], int]:
         return _Walk(len(self._qubits)).through(self._circuit, self._qubits)
 
+    def load(self, width: int, cap: int) -> Load:
+        """What is done on so many of its sites with a cap on the bond."""
+        if (width, cap) not in self._loads:
+            self._loads[width, cap] = _load_of(self, width, cap)
+        return self._loads[width, cap]
+
     @cached_property
     def bits_max(self) -> float:
         """A bound on the largest bond on the way, in bits."""
-        told = max((step.bits for step in self.steps), default=0.0)
+        told = math.log2(max((step.bond for step in self.steps), default=1.0))
         return max(told, len(self._qubits) / 2) if self.more else told
 
 
@@ -89,39 +97,44 @@ class Load(msgspec.Struct, frozen=True):
     peak: float
 
 
-def load_of(chain: Chain, width: int, cap: int) -> Load:
+def _load_of(chain: Chain, width: int, cap: int) -> Load:
     """The steps of a chain on so many of its sites; what is beyond them is left out."""
     most = [min(float(cap), 2.0 ** min(cut, width - cut, 60)) for cut in range(width + 1)]
     bonds, largest = [1.0] * (width + 1), [1.0] * (width + 1)
     steps = entangled = 0
     work = 0.0
-    for step in chain.steps:
-        cut = step.cut
+    for cut, bond, qubits in chain.steps:
         if cut >= width:
             continue
-        before = bonds[cut - 1], bonds[cut], bonds[cut + 1]
-        bonds[cut] = min(2.0**step.bits, most[cut])
-        largest[cut] = max(largest[cut], bonds[cut])
-        if not step.qubits:
+        left, before, right = bonds[cut - 1], bonds[cut], bonds[cut + 1]
+        bonds[cut] = now = bond if bond < most[cut] else most[cut]
+        if now > largest[cut]:
+            largest[cut] = now
+        if qubits == 2:
+            steps += 1
+            work += _cubed(left, right)
+        elif qubits == 3:
+            right = bonds[min(cut + 2, width)]
+            steps += 3
+            work += _cubed(left, 2 * right) + _cubed(2 * left, right)
+        else:
             continue
-        a, b = 2 * before[0], 2 * before[2]
-        sides: tuple[tuple[float, float], ...] = ((a, b),)
-        if step.qubits == 3:
-            b = 2 * bonds[min(cut + 2, width)]
-            sides = ((a, 2 * b), (2 * a, b))
-        steps += 2 * len(sides) - 1
-        entangled += max(*before, bonds[cut]) > 1
-        work += sum(a * b * min(a, b) for a, b in sides)
+        entangled += left > 1 or before > 1 or right > 1 or now > 1
     if chain.more:
         bonds = largest = most
-        side = 2 * max(most)
         steps, entangled = steps + chain.more, entangled + chain.more
-        work += chain.more * side**3
+        each = [_cubed(a, b) for a, b in zip(most, most[2:], strict=False)]
+        work += chain.more * sum(each) / len(each)
     pairs = list(pairwise(bonds))
     sites = sum(left * right > 1 for left, right in pairs)
     squares = sum(left * right for left, right in pairs)
     peak = sum(left * right for left, right in pairwise(largest))
     return Load(steps, entangled, work, sites, squares, peak)
+
+
+def _cubed(left: float, right: float) -> float:
+    """ab·min(a, b) of the matrix between two bonds."""
+    return 8 * left * right * (left if left < right else right)
 
 
 class _Walk:
@@ -131,6 +144,8 @@ class _Walk:
         self._order = list(range(width))
         self._site = list(range(width))
         self._bits = [0.0] * (width + 1)
+        self._crossing = [0] * (width + 1)
+        self._made: list[dict[int, int]] = [{} for _ in range(width)]
         self._clusters = Clusters(width, _BRANCH_STEPS_MAX)
         self._bodies: dict[str, list[_Call]] = {}
         self._steps: list[Step] = []
@@ -146,7 +161,8 @@ class _Walk:
             if len(self._steps) < _STEPS_MAX:
                 self._gate(op.gate, op.params, [place[q] for q in op.qubits])
             elif width > 1:
-                more += max(gate.weight(width)[1], width) * 2 * len(qubits)
+                sites = [self._site[place[q]] for q in op.qubits]
+                more += max(gate.weight(width)[1], 1) * (2 * (max(sites) - min(sites)) - 1)
         return tuple(self._steps), more
 
     def _gate(self, name: str, params: Sequence[Angle], qubits: list[int]) -> None:
@@ -205,6 +221,7 @@ class _Walk:
         self._move(b, a + 1)
         self._act(name, params, qubits)
         gained = 2 if name == "unitary" else 1
+        self._entangle(qubits, gained)
         for _ in range(max(GATES[name].weight(2)[1], 1) if name not in _NATIVE_TWO else 1):
             self._step(a + 1, gained)
 
@@ -213,24 +230,32 @@ class _Walk:
         self._move(c, b + 1)
         self._move(a, b - 1)
         self._act(name, params, qubits)
+        self._entangle(sorted(qubits, key=self._site.__getitem__), 2 if name == "cswap" else 1)
         bits, first = self._bits, b
         bits[first] = min(bits[first - 1] + 1, bits[first + 2] + 2, self._rank(first))
-        self._steps.append(Step(first, bits[first], 3))
+        self._steps.append(Step(first, 2.0 ** bits[first], 3))
         bits[first + 1] = min(bits[first] + 1, bits[first + 2] + 1, self._rank(first + 1))
-        self._steps.append(Step(first + 1, bits[first + 1], 0))
+        self._steps.append(Step(first + 1, 2.0 ** bits[first + 1], 0))
 
     def _many(self, gate: Gate, params: Sequence[Angle], qubits: list[int]) -> None:
-        """A gate that is written out; between its parts there is a bit more than after it."""
+        """A gate that is written out, about: its qubits come together, and its parts go over them."""
+        together = sorted(qubits, key=self._site.__getitem__)
+        first = self._site[together[0]]
+        for at, qubit in enumerate(together):
+            self._move(self._site[qubit], first + at)
         self._act(gate.name, params, qubits)
-        n = len(qubits)
-        for k in range(gate.weight(n)[1]):
-            a, b = sorted((self._site[qubits[k % n]], self._site[qubits[(k + 1) % n]]))
-            self._move(b, a + 1)
-            self._step(a + 1, 1)
+        self._entangle(together, 1)
+        cuts = len(qubits) - 1
+        for part in range(max(gate.weight(len(qubits))[1], cuts)):
+            self._step(first + 1 + part % cuts, 1)
 
     def _swap(self, one: int, two: int) -> None:
         a, b = sorted((self._site[one], self._site[two]))
         self._clusters.exchange(one, two)
+        made, other = self._made, {one: two, two: one}
+        made[one], made[two] = made[two], made[one]
+        for q in {*made[one], *made[two]}:
+            made[q] = {other.get(r, r): bits for r, bits in made[q].items()}
         for cut in (*range(a + 1, b + 1), *range(b - 1, a, -1)):
             self._step(cut, 2)
 
@@ -247,9 +272,21 @@ class _Walk:
         bits = self._bits
         most = min(bits[cut - 1] + 1, bits[cut + 1] + 1, bits[cut] + gained)
         bits[cut] = min(most, self._rank(cut))
-        self._steps.append(Step(cut, bits[cut]))
+        self._steps.append(Step(cut, 2.0 ** bits[cut]))
+
+    def _entangle(self, qubits: Sequence[int], gained: int) -> None:
+        """Note what a gate can make between one qubit and the next."""
+        for one, two in pairwise(qubits):
+            for a, b in ((one, two), (two, one)):
+                self._made[a][b] = self._made[a].get(b, 0) + gained
 
     def _rank(self, cut: int) -> float:
+        """A bound by what crosses the cut, after its left neighbour's, and by what is entangled at all."""
+        last = self._order[cut - 1]
+        made = self._made[last]
+        left = sum(bits for q, bits in made.items() if self._site[q] < cut - 1)
+        crossing = self._crossing[cut - 1] + sum(made.values()) - 2 * left
+        self._crossing[cut] = crossing
         if self._clusters.is_one:
-            return float(min(cut, len(self._order) - cut))
-        return self._clusters.bits(self._order[:cut])
+            return float(min(crossing, cut, len(self._order) - cut))
+        return min(crossing, self._clusters.bits(self._order[:cut]))

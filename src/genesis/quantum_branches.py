@@ -43,7 +43,7 @@ class Clusters:
 
     Args:
         qubits: how many.
-        steps: how many branches are worked on before none is followed any more, about a microsecond each.
+        steps: work, about a microsecond each, before nothing is followed any more.
     """
 
     def __init__(self, qubits: int, steps: int) -> None:
@@ -116,7 +116,10 @@ class Clusters:
 
     def bits(self, left: Sequence[int]) -> float:
         """A bound on log2 of the rank between the qubits on the left and all others."""
+        if self._steps < 0:
+            self._give_up()
         inside = set(left)
+        self._steps -= len(left) // 8
         seen: set[int] = set()
         total = 0.0
         for qubit in left:
@@ -131,13 +134,18 @@ class Clusters:
             most = float(min(len(here), there))
             if cluster.columns is not None:
                 columns = cluster.columns
-                self._steps -= len(cluster.weights)
+                self._steps -= len(cluster.weights) * len(columns) // 4
                 ranks = (
                     _distinct([columns[q] for q in side]) for side in (here, cluster.qubits - here)
                 )
                 most = min(most, math.log2(min(ranks)))
             total += most
         return total
+
+    def _give_up(self) -> None:
+        """Take all qubits for one cluster."""
+        one = _Cluster(set(range(len(self._of))), [1], None)
+        self._of = [one] * len(self._of)
 
     def _alone(self, qubit: int) -> Vector | None:
         """The state of a qubit that is entangled with no other."""

@@ -58,6 +58,14 @@ def _line(qubits: int) -> list[dict[str, Any]]:
     return [_component("h", 0), *(_component("cx", q, q + 1) for q in range(qubits - 1))]
 
 
+def _mixed(qubits: int, layers: int) -> dict[str, Any]:
+    """Layers that the simulator joins to few large gates, and lines of which it joins little."""
+    document = _circuit(qubits, layers)
+    gates, measures = document["components"][:-qubits], document["components"][-qubits:]
+    line = [_component("ry", q, params=(0.3,)) for q in range(qubits)] + _line(qubits)[1:]
+    return document | {"components": [*gates, *line * layers, *measures]}
+
+
 def _swapped(qubits: int, swaps: int, first: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Turned qubits, with the outer ones swapped again and again."""
     document = _circuit(qubits, 1, pair="")
@@ -115,7 +123,7 @@ def probes() -> list[Probe]:
             dm,
             "amplitudes",
             "dm_amplitude dm_permuting dm_one dm_diagonal_one dm_diagonal_two dm_dense dm_noisy",
-            _circuit(10, 4),
+            _mixed(10, 2),
             1,
         ),
         _probe(mps, "base", "mps_base", _circuit(2, 1), 1),

@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from .quantum_bonds import load_of
 from .quantum_features import Features
 from .quantum_limits import MEBIBYTE, Coefficients
 
@@ -166,7 +165,7 @@ def _density(f: Features, n: int, w: Work, c: Coefficients, per_shot: bool) -> d
 def _product(
     f: Features, n: int, w: Work, c: Coefficients, per_shot: bool
 ) -> tuple[dict[str, float], float]:
-    load = load_of(f.chain, n, w.bond)
+    load = f.chain.load(n, w.bond)
     times = w.shots if per_shot else 1
     sampled = w.shots * min(f.measures / max(n, 1), 1.0)
     terms = {

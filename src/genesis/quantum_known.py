@@ -17,9 +17,10 @@ from .quantum_circuit import Circuit, bind, read
 from .quantum_features import Features, features_of
 from .quantum_limits import QuantumLimits
 
-KEPT_MAX: Final = 64
+KEPT_MAX: Final = 32
+"""What is worked out of one takes at most about a megabyte."""
 KEPT_BYTES_MAX: Final = 1_000_000
-"""Of the documents, encoded; what is worked out of them takes about thirty times that."""
+"""Of the documents, encoded."""
 
 
 class Seen:
