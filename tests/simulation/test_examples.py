@@ -124,6 +124,7 @@ def test_only_who_bought_time_reads_and_only_so_long(play):
     denied = "PERMISSION_DENIED"
     assert told(run, Read("gazette"), "reader") == [denied, news, news, denied]
     assert no(run) == [("reader", denied, "gazette")] * 2
+    assert owner(run, "gazette_pass.until") == "gazette_pass"
 
 
 def test_the_painting_is_sold_when_it_is_cheap_enough_and_once(play):
@@ -162,4 +163,5 @@ def test_nobody_casts_more_nets_than_the_rule_of_the_commons_allows(play):
     assert told(run, cast, "fisher_1") == told(run, cast, "fisher_2") == [5, 5, 5]
     assert no(run) == [("greedy", "PERMISSION_DENIED", "pond")] * 2
     assert '"stock": 40' in text(run, "pond.state")
-    assert (owner(run, "pond"), owner(run, "pond_rule")) == ("pond", "pond_rule")
+    assert owner(run, "pond") == owner(run, "pond.state") == "pond"
+    assert owner(run, "pond_rule") == "pond_rule"
