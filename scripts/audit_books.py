@@ -128,6 +128,7 @@ class Books:
         self.seq, self.now_us, self.tag = seq, now_us, tag
         self.asked = self.settled = 0
         self.freed: Counter[tuple[str, str]] = Counter()
+        self.set_aside: Counter[str] = Counter()  # scrip of holds that this record ended
         self.exhausted: set[tuple[str, str]] = set()
         self.open: set[int] = set()  # holds that this record must end, or name in an effect
         self.touched: set[str] = set()  # whose storage changed
@@ -191,8 +192,11 @@ class Books:
         self.last_hold = hold
 
     def scriptransferred(self, payer: str, payee: str, amount: int) -> None:
-        self.paying(payer)
         self.natural(amount)
+        covered = min(amount, self.set_aside[payer])  # who holds scrip for something agreed to pay it
+        self.set_aside[payer] -= covered
+        if amount > covered or not amount:
+            self.paying(payer)
         self.move(payer, -amount)
         self.move(payee, amount)
 
@@ -226,7 +230,8 @@ class Books:
         self.move(payee, amount)
 
     def scripreleased(self, hold: int, reason: str) -> None:
-        self.end_scrip_hold(hold)
+        principal, amount = self.end_scrip_hold(hold)
+        self.set_aside[principal] += amount
         expired = self.tag == ADVANCE and reason == "expired"
         need(expired or reason == "void", f"hold {hold} ended as {reason!r}, not 'void'")
 
@@ -399,8 +404,8 @@ class Books:
         value = self.in_full(value)
         if isinstance(value, dict):
             self.open.discard(value.get("hold", 0))
-            if "debtor" in value:
-                self.debtors[artifact, key] = value["debtor"]
+            if value.get("state") == "running" and "borrower" in value:
+                self.debtors[artifact, key] = value["borrower"]
         self.debts[self.debtors.get((artifact, key), "")] += 1
 
     def scheduled(self, artifact: str, due_us: int) -> None:

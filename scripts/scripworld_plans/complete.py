@@ -1,38 +1,35 @@
 """Completes plans: runs everything that proves them, and only then writes status and evidence.
 
-In this order: the tests that the plans name, the whole suite, the type check, the doc coupling. The
-working tree must be clean, so that the evidence is about a commit; nothing is written unless all of
-it passed. Exit codes: 0 the plans and the index are written; 1 something did not pass, or the tree
-is dirty; 2 wrong usage, a malformed plan, no git.
+In this order: the whole suite, in which the tests that the plans name must be and pass, the type
+check, the doc coupling. The working tree must be clean, so that the evidence is about a commit;
+nothing is written unless all of it passed. Exit codes: 0 the plans and the index are written; 1
+something did not pass, or the tree is dirty; 2 wrong usage, a malformed plan, no git.
 """
 
 import argparse
 import datetime
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import yaml
 
 from . import git, pytest_run
-from .answer import Answer, Unusable, write_whole
+from .answer import Answer, write_whole
 from .blockers import faults, open_blockers
 from .docs import dangling, read_couplings, unkept
 from .evidence import COMPLETED_BY, STAMP
-from .plan import SECTIONS, Evidence, Passed, Plan, parse_plan, read_plans
+from .plan import SECTIONS, STATUSES, Evidence, Passed, Plan, parse_plan, read_plans
+from .pytest_run import Recorder
 from .sync import README, fresh, with_index
-from .tests import chosen_plans
+from .tests import chosen_plans, judged
 
 SMOKE: Final = "tests/integration"
 """Whole worlds from end to end; the rest of the suite counts as unit tests."""
 SHOWN_MAX: Final = 10
-HOME: Final = Path(__file__).resolve().parents[1]
-"""From here Python finds this package, installed or not."""
 T = TypeVar("T")
 
 
@@ -77,29 +74,30 @@ def ready(plans: Sequence[Plan], everything: dict[int, Plan]) -> None:
     refuse([*missing, *faults(everything), *waiting])
 
 
-def run_plans(root: Path, plans: Sequence[Plan]) -> dict[int, Passed]:
-    """Runs each plan in a process of its own, so that nothing of one run is left in the next."""
-    runs = {}
-    for plan in plans:
-        tool = [sys.executable, "-m", str(__package__), "tests", "--json", "--root", str(root)]
-        words = [*tool, "--plan", str(plan.number)]
-        run = partial(subprocess.run, cwd=HOME, stdout=subprocess.PIPE, check=False)
-        done, seconds = timed(partial(run, words))
-        told = json.loads(done.stdout or '{"error": "pytest ended before it answered"}')
-        if "error" in told:
-            raise Unusable(told["error"])
-        refuse([] if told["ok"] else told["lines"])
-        runs[plan.number] = Passed(len(plan.tests), seconds)
-    return runs
-
-
-def run_suite(root: Path, workers: str | None) -> dict[str, Passed]:
-    counter = pytest_run.run_suite(root, SMOKE, workers)
-    failed = [f"the suite: {trouble}" for trouble in counter.troubles[:SHOWN_MAX]]
+def run_tests(
+    root: Path, plans: Sequence[Plan], workers: str | None
+) -> tuple[dict[int, Passed], dict[str, Passed]]:
+    """Runs the whole suite once; what the plans name must pass in it, and all the rest too."""
+    required = [test for plan in plans for test in plan.tests]
+    refuse(amiss(plans, pytest_run.collect(root, required), STATUSES))
+    counter = pytest_run.Counter(SMOKE)
+    recorder = pytest_run.run_among_all(root, required, workers, counter)
+    refuse(amiss(plans, recorder, ()))
+    failed = [f"the suite: {failure}" for failure in recorder.failures()[:SHOWN_MAX]]
     if not failed and not counter.smoke.count:
         failed = [f"the suite: no test in {SMOKE} passed, so no world ran from end to end"]
     refuse(failed)
-    return {"unit": counter.unit.passed(), "e2e_smoke": counter.smoke.passed()}
+    own = {
+        plan.number: Passed(len(plan.tests), round(max(recorder.seconds(plan.tests), 0.01), 2))
+        for plan in plans
+    }
+    return own, {"unit": counter.unit.passed(), "e2e_smoke": counter.smoke.passed()}
+
+
+def amiss(plans: Sequence[Plan], recorder: Recorder, idle: Container[str]) -> list[str]:
+    """What a run of pytest says against the plans."""
+    checked = [judged(plan, recorder, idle) for plan in plans]
+    return [line for each in checked if each.troubles for line in each.lines()]
 
 
 def check_types(root: Path) -> None:
@@ -171,8 +169,7 @@ def command(options: argparse.Namespace, root: Path) -> Answer:
         commit = clean_head(root)
         ready(plans, read_plans(root))
         fresh(root)  # a page with no place for the index is told now, not after the suite
-        own = run_plans(root, plans)
-        tests = run_suite(root, options.workers)
+        own, tests = run_tests(root, plans, options.workers)
         check_types(root)
         tests["doc_coupling"] = check_docs(root)
         if clean_head(root) != commit:

@@ -55,6 +55,7 @@ class Recorder:
         self._empty: set[str] = set()
         self._troubles: dict[str, tuple[str, str]] = {}
         self._passed: set[str] = set()
+        self._seconds: dict[str, float] = {}
         self._broken_files: dict[str, str] = {}
         self._skipped_files: dict[str, str] = {}
 
@@ -92,6 +93,7 @@ class Recorder:
         config.hook.pytest_deselected(items=unwanted)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
         if hasattr(report, "wasxfail"):
             self._troubles[report.nodeid] = ("xfail", f"xfail ({report.wasxfail or 'no reason'})")
         elif report.skipped:
@@ -138,6 +140,11 @@ class Recorder:
             if near := difflib.get_close_matches(test.name.rpartition("::")[2], names, 1, 0.75):
                 return names[near[0]]
         return None
+
+    def seconds(self, tests: Iterable[RequiredTest]) -> float:
+        """How long required tests took, one after the other; each counts once."""
+        node_ids = {id for test in tests for id in self._node_ids.get(str(test), ())}
+        return sum(self._seconds.get(id, 0.0) for id in node_ids)
 
     def trouble(self, test: RequiredTest) -> Trouble | None:
         """Says what is wrong with a test that should have run, or None where it passed."""
@@ -232,24 +239,18 @@ def run(root: Path, required: Sequence[RequiredTest]) -> Recorder:
 
 
 def run_among_all(
-    root: Path, required: Sequence[RequiredTest], workers: str | None
+    root: Path, required: Sequence[RequiredTest], workers: str | None, *others: object
 ) -> SuiteRecorder:
     """Runs the whole suite as the project configures it, and notes what plans require of it.
 
     Workers collect for themselves and report outcomes alone, so with them we collect once before.
+    ``others`` are further plugins of the run.
     """
     recorder = SuiteRecorder(root, required)
     if workers is not None:
         _pytest(root, ["--collect-only", *QUIET], recorder)
-    _pytest(root, ["--quiet", "--tb=short", *_spread(workers)], recorder)
+    _pytest(root, ["--quiet", "--tb=short", *_spread(workers)], recorder, *others)
     return recorder
-
-
-def run_suite(root: Path, smoke: str, workers: str | None) -> Counter:
-    """Runs the whole suite as the project configures it."""
-    counter = Counter(smoke)
-    _pytest(root, ["--quiet", "--tb=short", *_spread(workers)], counter)
-    return counter
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -290,12 +291,12 @@ def candidates(root: Path, test: RequiredTest) -> set[str]:
     return {*near, *homes[:3]}
 
 
-def _pytest(root: Path, arguments: Sequence[str], plugin: object) -> None:
+def _pytest(root: Path, arguments: Sequence[str], *plugins: object) -> None:
     """Lets pytest print to standard error, so that standard output holds the answer alone."""
     usual = [f"--rootdir={root}", "-p", "no:cacheprovider"]
     printed = io.StringIO() if "--collect-only" in arguments else sys.stderr
     with contextlib.chdir(root), contextlib.redirect_stdout(printed):
-        code = pytest.main([*usual, *arguments], plugins=[plugin])
+        code = pytest.main([*usual, *arguments], plugins=plugins)
     if code not in FINISHED:
         if isinstance(printed, io.StringIO):
             print(printed.getvalue(), file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..world import Artifact, BlobRef, Context, Failed, check
+from ..world import Context, Failed
 from .arguments import find
 from .quantum_angles import AngleError, angle_of
 from .quantum_circuit import Circuit, bind, read
@@ -72,24 +72,19 @@ def document(ctx: Context, given: object) -> object:
     artifact = find(ctx, str(given["artifact"]))
     if isinstance(artifact, Failed):
         raise CircuitError(artifact.detail)
-    price = check(artifact, ctx.caller, "read")
-    if price is None or (price and artifact.owner != ctx.caller):
-        how = "you may not read it" if price is None else f"reading it costs {price} scrip"
+    allowed = ctx.may(artifact, "read")
+    if isinstance(allowed, Failed):
+        raise CircuitError(f"{artifact.id} is not read for you: {allowed.detail}")
+    if allowed.price_scrip:
+        how = f"reading it costs {allowed.price_scrip} scrip"
         raise CircuitError(
             f"{artifact.id} is not read for you, {how}: read it, and give its content"
         )
     try:
-        told: object = msgspec.json.decode(_content(ctx, artifact))
+        told: object = msgspec.json.decode(ctx.text(artifact))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise CircuitError(f"the content of {artifact.id} is no JSON") from None
     return told
-
-
-def _content(ctx: Context, artifact: Artifact) -> str:
-    content = artifact.content
-    if isinstance(content, BlobRef):
-        content = msgspec.msgpack.decode(ctx.log.get_blob(content.digest))
-    return str(content)
 
 
 def circuit_asked(ctx: Context, args: Mapping[str, Any], limits: QuantumLimits) -> Circuit:

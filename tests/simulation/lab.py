@@ -183,7 +183,7 @@ class Tools:
     fault_rate: float = 0.0
     dither: bool = False
     of: Callable[[EffectRequest], str] = lambda request: request.key
-    patience_s: float = 0.0
+    patience_s: float = 0.05
     performed: dict[str, int] = field(default_factory=dict)
     now: int = 0
 
