@@ -51,7 +51,7 @@ FACTS: dict[int, tuple[str, Fields, tuple[int, ...]]] = {
                              "loop": FLAG, "stored_for": ID, "stored_bytes": INT}, (BEGIN, *ACTS)),
     15: ("ContentReplaced", {"id": ID, "content": ANY, "stored_for": ID, "stored_bytes": INT}, ACTS),
     16: ("ArtifactDeleted", {"id": ID}, ACTS),
-    17: ("OwnershipTransferred", {"id": ID, "owner": ID}, ALSO_BY_ITSELF),
+    17: ("OwnershipTransferred", {"id": ID, "owner": ID, "stored_for": ID}, ALSO_BY_ITSELF),
     18: ("InterfaceDiscovered", {"id": ID, "interface": LIST}, ACTS),
     19: ("EffectRequested", {"id": TEXT, "origin": TEXT, "principal": ID, "key": KEY, "artifact": ID,
                              "method": TEXT, "caller": ID, "performer": TEXT, "payload": ANY,
@@ -193,7 +193,7 @@ class Books:
 
     def scriptransferred(self, payer: str, payee: str, amount: int) -> None:
         self.natural(amount)
-        covered = min(amount, self.set_aside[payer])  # who holds scrip for something agreed to pay it
+        covered = min(amount, self.set_aside[payer])  # agreed to when it was held
         self.set_aside[payer] -= covered
         if amount > covered or not amount:
             self.paying(payer)
@@ -381,9 +381,10 @@ class Books:
         del self.artifacts[id]
         self.gone.add(id)
 
-    def ownershiptransferred(self, id: str, owner: str) -> None:
+    def ownershiptransferred(self, id: str, owner: str, stored_for: str) -> None:
         artifact = self.known(id)
-        self.store(id, owner, artifact["bytes"])["owner"] = owner
+        self.principal(owner)
+        self.store(id, stored_for, artifact["bytes"])["owner"] = owner
 
     def unbound(self, id: str) -> dict[str, Any]:
         artifact = self.known(id)

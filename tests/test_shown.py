@@ -1,7 +1,7 @@
 """Every command, file and output that the README and the pages show is run, read or compared.
 
-A block without a language is a picture. Any other must stand in SHOWN, with the test that goes through
-it as it stands on the page, or that runs what it shows.
+A block that has neither a language nor a command is a picture. Any other must stand in SHOWN, with the
+test that goes through it as it stands on the page, or that runs what it shows.
 """
 
 import json
@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+import yaml
 
 import scripworld
 from scripworld import Scenario
@@ -31,10 +32,11 @@ from scripworld.agents.mind import Scripted
 from scripworld.simulation.config import load_config
 from scripworld.simulation.scenario import configure, load_scenario, world_config
 from scripworld.simulation.settings import ConfigurationFault
-from scripworld.world import Done, Invoke, Read, Stop
+from scripworld.world import Done, Envelope, Invoke, Read, Sleep, Stop, Write
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMAND = re.compile(r"^ *(?:\.venv/bin/)?(?:scripworld |scripts/|make )", re.M)
 FENCE = re.compile(r"^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.M | re.S)
 COMMAND_TIMEOUT_S = 120
 
@@ -87,12 +89,28 @@ SHOWN = {
         "my.yaml, line 2": f"{HERE}::test_faults_of_a_configuration_are_told_as_shown",
         "from scripworld": f"{DOCUMENTED}::test_the_code_of_the_page_on_configuration_runs",
     },
+    "docs/architecture/commons.md": {
+        "scripworld run --scenario commons": (
+            "tests/simulation/test_commons_scenario.py"
+            "::test_it_is_proved_by_the_kernel_its_code_and_its_format_alone"
+        ),
+        "of            rule": (
+            "tests/simulation/test_commons_scenario.py::test_a_run_ends_as_its_page_shows"
+        ),
+    },
     "docs/architecture/conformance.md": {
         "scripts/mcp_conformance": f"{HERE}::test_a_scenario_of_the_conformance_suite_passes",
     },
     "docs/architecture/egress.md": {
         "HTTP/1.1 403": f"{HERE}::test_a_refusal_of_the_proxy_reads_as_shown",
         "genesis:": f"{HERE}::test_the_settings_on_the_pages_are_good",
+    },
+    "docs/architecture/examples.md": {
+        "scripworld run --scenario": (
+            "tests/simulation/test_examples.py"
+            "::test_an_example_is_proved_by_the_kernel_and_by_its_format_alone"
+        ),
+        "steps:": f"{HERE}::test_a_script_takes_the_steps_that_are_shown",
     },
     "docs/architecture/genesis.md": {
         "def _transfer": f"{HERE}::test_the_handler_on_the_page_is_that_of_the_ledger",
@@ -102,6 +120,9 @@ SHOWN = {
     },
     "docs/architecture/minds.md": {
         "import scripworld": f"{DOCUMENTED}::test_the_mind_of_the_page_on_minds_runs",
+        "from scripworld.agents.stepwise": (
+            "tests/agents/test_bazaar.py::test_the_shopper_of_the_page_buys_the_cheapest"
+        ),
         "from scripworld.world": f"{DOCUMENTED}::test_the_artifact_of_the_page_on_minds_runs",
         "scripworld.open_run": f"{DOCUMENTED}::test_the_artifact_of_the_page_on_minds_runs",
     },
@@ -131,6 +152,9 @@ SHOWN = {
             "::test_it_comes_to_its_end_and_every_balance_is_proved"
         ),
     },
+    "docs/architecture/services.md": {
+        "": "tests/genesis/test_services_page.py::test_a_service_that_builds_on_another_pays_it_and_is_sold",
+    },
     "docs/architecture/tool_servers.md": {
         "genesis:": f"{HERE}::test_the_settings_on_the_pages_are_good",
         "scripworld run --scenario tools": (
@@ -152,7 +176,7 @@ def blocks(page: Path) -> list[Block]:
     return [
         Block(page.relative_to(ROOT).as_posix(), match["language"], textwrap.dedent(match["text"]))
         for match in found
-        if match["language"]
+        if match["language"] or COMMAND.search(match["text"])
     ]
 
 
@@ -299,24 +323,34 @@ def test_a_scenario_brings_code_as_shown(tmp_path: Path):
     assert (artifact.type, artifact.content) == ("code", block(page, "def greet"))
 
 
+def small(mind: str, **params: object) -> Scenario:
+    """A world of one agent, ann, and no tool server."""
+    off = {name: {"enabled": False} for name in load_config().genesis.mcp.servers}
+    quotas = {"compute": 500, "stored_bytes": 10_000, "writes": 10}
+    ann = {"id": "ann", "mind": mind, "scrip": 0, "quotas": quotas, "params": params}
+    config = {"genesis": {"mcp": {"servers": off}}}
+    told = {"name": "small", "until_us": 5_000_000, "agents": [ann], "config": config}
+    return Scenario.model_validate(told)
+
+
+def test_a_script_takes_the_steps_that_are_shown(tmp_path: Path):
+    [steps] = yaml.safe_load(block("docs/architecture/examples.md", "steps:")).values()
+
+    run = scripworld.run(
+        small("script", steps=steps), settings={"store": {"runs_dir": str(tmp_path)}}
+    )
+
+    taken = [type(each.input.action) for each in run.records() if isinstance(each.input, Envelope)]
+    assert taken == [Sleep, Read, Write, Invoke, Invoke, Stop]
+
+
 def test_an_agent_remembers_as_shown(tmp_path: Path):
     shown = block("docs/architecture/memory.md", "invoke genesis_memory")
     asked = re.findall(r"^invoke (\w+) (\w+) (.*)$", shown, re.M)
     told = [json.loads(each) for each in re.findall(r"→ (.*?)(?=^invoke)", shown, re.M | re.S)]
     asking = [Invoke(id, method, json.loads(args)) for id, method, args in asked]
-    off = {name: {"enabled": False} for name in load_config().genesis.mcp.servers}
-    quotas = {"compute": 500, "stored_bytes": 10_000, "writes": 10}
-    small = Scenario.model_validate(
-        {
-            "name": "small",
-            "until_us": 5_000_000,
-            "agents": [{"id": "ann", "mind": "ann", "scrip": 0, "quotas": quotas}],
-            "config": {"genesis": {"mcp": {"servers": off}}},
-        }
-    )
-
     run = scripworld.run(
-        small,
+        small("ann"),
         minds={"ann": Scripted([Read("ann"), *asking, Stop("")])},
         settings={"store": {"runs_dir": str(tmp_path)}},
     )

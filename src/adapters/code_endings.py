@@ -38,6 +38,11 @@ def is_out_of_time(error: MontyError) -> bool:
     return kind == "TimeoutError" and _EXCEEDED.search(text) is not None
 
 
+def is_stuck(error: MontyError) -> bool:
+    """Whether the code was killed because it did not look at the clock."""
+    return isinstance(error, MontyCrashedError) and error.timed_out
+
+
 def fault_of_syntax(error: MontyError, lines_before: int) -> str:
     """Return the sentence for code that cannot be read, with its line."""
     _, text = _kind_and_text(error)
@@ -52,7 +57,7 @@ def fault_of_syntax(error: MontyError, lines_before: int) -> str:
 def ended(error: MontyError, limits: CodeLimits, lines: int) -> Raise | Abort:
     """Return how code ended that has ``lines`` lines: by its own error, or by a bound."""
     if isinstance(error, MontyCrashedError):
-        if error.timed_out:
+        if is_stuck(error):
             return out_of_time(limits, "and could not be stopped in between")
         return Abort("its interpreter ended in the middle of the call: try it again")
     kind, text = _kind_and_text(error)
@@ -75,6 +80,15 @@ def out_of_time(limits: CodeLimits, how: str) -> Abort:
     """Return the end of code that used up its time; ``how`` says what it used."""
     allowed = f"{limits.time_us / 1e3:g} ms"
     return Abort(f"a call has {allowed} of time, {how}: do less, or spread it over several calls")
+
+
+def out_of_time_together(limits: CodeLimits) -> Abort:
+    """Return the end of each of the calls inside each other that used up their time."""
+    allowed = f"{limits.time_us / 1e3:g} ms"
+    return Abort(
+        f"calls inside each other have {allowed} of time together, and took it: "
+        "do less, or spread it over several actions"
+    )
 
 
 def out_of_output(limits: CodeLimits, what: str) -> Abort:

@@ -15,8 +15,8 @@ class CodeLimits(msgspec.Struct, frozen=True):
     """What one call of agent-written code may use, and how many run at a time.
 
     Attributes:
-        time_us: CPU time of one call, its calls back not counted; an integer from 1,000.
-        wall_us: how long it may take where the machine is too busy to give it that CPU time.
+        time_us: CPU time of one call and of all that begin while it is open; an integer from 1,000.
+        wall_us: how long they may take where the machine is too busy to give them that CPU time.
         memory_bytes_max: its objects; a worker is not given more than this and what it needs itself.
         recursion_max: calls that stand inside each other.
         code_bytes_max: the source text, in UTF-8.

@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -46,12 +48,15 @@ from ..world import (
     Return,
 )
 from .code_actions import ACTIONS, Refusal, asked, refusal, result
+from .code_budget import Budget
 from .code_endings import (
     ended,
     fault_of_syntax,
     fault_of_text,
     is_out_of_time,
+    is_stuck,
     out_of_output,
+    out_of_time_together,
 )
 from .code_limits import CodeLimits
 from .code_values import Outlet, Oversize, Unfit
@@ -89,6 +94,7 @@ class MontyRunner:
         self._limits = limits or CodeLimits()
         self._sandbox = sandbox
         self._workers: Workers | None = None
+        self._budget: Callable[[], Budget | None] = lambda: None
 
     def __enter__(self) -> Self:
         self.open()
@@ -146,32 +152,47 @@ class MontyRunner:
     def start(self, call: CodeCall) -> tuple[CodeSession, Outcome]:
         """Run a method until its first outcome after ``call.trace``.
 
+        Where another call is still open, it begins inside that one and spends of its time.
+
         Raises:
             CodeUnavailable: code cannot run here.
         """
-        session = self.session(call)
+        budget = self._budget()
+        if budget is None:
+            budget = Budget(self._limits)
+            self._budget = weakref.ref(budget)  # it ends with the last call that holds it
+        else:
+            budget.is_shared = True
+        session = self._session(call, budget)
         return session, session.replay(call.trace)
 
     def session(self, call: CodeCall) -> Session:
-        """Return a call that has not begun; ``replay`` begins it.
+        """Return a call that has not begun, with a time of its own; ``replay`` begins it.
 
         Raises:
             CodeUnavailable: code cannot run here.
         """
+        return self._session(call, Budget(self._limits))
+
+    def _session(self, call: CodeCall, budget: Budget) -> Session:
         self.open()
         assert self._workers is not None
-        return Session(self._workers, self._limits, call)
+        return Session(self._workers, self._limits, call, budget)
 
 
 class Session:
     """One running call: an interpreter of its own from ``replay`` to ``close``."""
 
-    def __init__(self, workers: Workers, limits: CodeLimits, call: CodeCall) -> None:
+    def __init__(
+        self, workers: Workers, limits: CodeLimits, call: CodeCall, budget: Budget
+    ) -> None:
         """Nothing runs yet."""
         self._workers = workers
         self._limits = limits
         self._call = call
-        self._wall_us = limits.time_us
+        self._budget: Budget | None = budget
+        self._time_us = self._wall_us = budget.left_us
+        self._spent_us = 0
         self._monty: MontySession | None = None
         self._pid: int | None = None
         self._is_killed = False
@@ -191,6 +212,8 @@ class Session:
 
     def resume(self, answer: Answer) -> Outcome:
         """Go on with the answer to the last call back, until the next outcome."""
+        if self._budget is not None and self._budget.is_over:
+            return out_of_time_together(self._limits)
         snapshot, name = self._snapshot, self._name
         self._said.append((self._asked, answer))
         if isinstance(answer, Done):
@@ -202,6 +225,10 @@ class Session:
 
     def close(self) -> None:
         """Give the interpreter back; a second time does nothing."""
+        self._budget = None
+        self._give_back()
+
+    def _give_back(self) -> None:
         with self._lock:
             self._pid = None
         if self._monty is not None:
@@ -223,6 +250,8 @@ class Session:
 
     def _begin(self) -> Outcome:
         call = self._call
+        if self._budget is not None and self._budget.is_over:
+            return out_of_time_together(self._limits)
         fault = fault_of_text(call.code, self._limits)
         if fault is not None:
             return Abort(fault)
@@ -264,7 +293,23 @@ class Session:
         }
 
     def _run(self, turn: Callable[[], Snapshot]) -> Outcome:
-        """Run on until the next outcome, answering in between what is no action."""
+        """Run on until the next outcome, and count the time that it took."""
+        budget = self._budget
+        assert budget is not None, "a call that was closed does not go on"
+        began_ns = time.perf_counter_ns()
+        outcome = self._turn(turn, budget)
+        took_us = (time.perf_counter_ns() - began_ns) // 1_000
+        budget.wall_us += took_us
+        if outcome is None:
+            return self._again(budget)
+        used = self.cpu_us()
+        spent_us = self._spent_us + took_us if used is None else used
+        budget.cpu_us += spent_us - self._spent_us
+        self._spent_us = spent_us
+        return out_of_time_together(self._limits) if budget.is_over else outcome
+
+    def _turn(self, turn: Callable[[], Snapshot], budget: Budget) -> Outcome | None:
+        """Answer what is no action until the next outcome; None where it is to be run again."""
         try:
             snapshot = turn()
             while not isinstance(snapshot, MontyComplete):
@@ -285,24 +330,29 @@ class Session:
         except Unfit as unfit:
             return Raise(f"{self._call.method} must return JSON: {unfit}")
         except MontyError as error:
-            if self._is_starved(error):
-                return self._again()
+            is_late = is_out_of_time(error)
+            if is_late and self._is_starved(budget):
+                return None
+            if is_late or is_stuck(error):
+                budget.end()
             return ended(error, self._limits, self._call.code.count("\n") + 1)
         except (RuntimeError, OSError):
             return Abort("its interpreter broke the protocol: try it again")
 
-    def _is_starved(self, error: MontyError) -> bool:
+    def _is_starved(self, budget: Budget) -> bool:
         """Whether the machine was too busy to give the code its time, and there is more patience.
 
         The interpreter counts time on the wall. What the code did so far is done again.
         """
-        if self._wall_us * 2 > self._limits.wall_us or not is_out_of_time(error):
-            return False
         used = self.cpu_us()
-        return used is not None and used < self._limits.time_us * _STARVED
+        if used is None or used >= self._time_us * _STARVED:
+            return False
+        return budget.allows(self._wall_us * 2)
 
-    def _again(self) -> Outcome:
-        self.close()
+    def _again(self, budget: Budget) -> Outcome:
+        self._give_back()
+        budget.cpu_us -= self._spent_us
+        self._spent_us = 0
         self._wall_us *= 2
         said, self._said = self._said, []
         return self.replay(said)

@@ -24,7 +24,12 @@ from ..world import (
     Write,
 )
 from .answered import code_of, rows_of, text_of
+from .bazaar_buyers import Buyer, Investor, Speculator
+from .bazaar_credit import Lender
+from .bazaar_fringe import Gambler, Herald, Thief
+from .bazaar_makers import Maker
 from .digest import digest_of, slug_of
+from .fishers import Fisher
 from .mind import Decision, Observation, Rules
 from .physicists import Collector, Experimenter, Forger, Greedy, Skeptic, Theorist
 from .script import Script
@@ -325,6 +330,15 @@ MINDS: dict[str, type[Rules]] = {
     "collector": Collector,
     "skeptic": Skeptic,
     "greedy": Greedy,
+    "maker": Maker,
+    "buyer": Buyer,
+    "speculator": Speculator,
+    "investor": Investor,
+    "lender": Lender,
+    "gambler": Gambler,
+    "thief": Thief,
+    "herald": Herald,
     "script": Script,
+    "fisher": Fisher,
 }
 """The minds that a scenario can name."""

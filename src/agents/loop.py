@@ -31,6 +31,7 @@ from .mind import Decision, Mind, Observation, QuickMind, Turn
 
 _UNKEPT = frozenset((Code.MALFORMED, Code.CONTENT_TOO_LARGE))
 """Refusals of actions that are not in the log, or need not be."""
+_NEVER_US = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +224,10 @@ class Loop:
         self._recent.append(Turn(action, answer))
 
     def _wait_for_compute(self, now_us: int, retry_after_us: int | None) -> Sleep:
-        wait_us = self.budget.backoff_max_us if retry_after_us is None else retry_after_us
-        return Sleep(now_us + max(wait_us, 1), (self.principal,))
+        """Sleep until it has compute again, or, where time alone brings none, until it is given some."""
+        if retry_after_us is None:
+            return Sleep(self.budget.deadline_us or _NEVER_US, (self.principal,))
+        return Sleep(now_us + max(retry_after_us, 1), (self.principal,))
 
 
 def _stop(why: str, error: Exception) -> Stop:

@@ -59,8 +59,32 @@ def find(ctx: Context, id: str) -> Artifact | Failed:
     return Failed(Code.NOT_FOUND, detail)
 
 
+BINDABLE = ("private", "freeware", "pay_per_use")
+"""Contracts under which nobody but the owner changes an artifact, whoever wrote or chose them."""
+
+
+def bindable(ctx: Context, id: str) -> Artifact | Failed:
+    """An artifact that the caller may sell or pledge, or the failure that says why it may not.
+
+    Its contract stays with it. So it must be one through which its seller keeps nothing of it.
+    """
+    artifact = owned(ctx, id)
+    if isinstance(artifact, Failed):
+        return artifact
+    if artifact.encumbered_by:
+        detail = f"{artifact.id} is bound by {artifact.encumbered_by}: end what was agreed there"
+        return Failed(Code.ENCUMBERED, detail)
+    if artifact.contract.id not in BINDABLE:
+        detail = (
+            f"under the contract {artifact.contract.id} others than its owner may change {artifact.id}: "
+            f"give it one of {', '.join(BINDABLE)} first"
+        )
+        return Failed(Code.PERMISSION_DENIED, detail)
+    return artifact
+
+
 def owned(ctx: Context, id: str) -> Artifact | Failed:
-    """An artifact that the caller may give away or bind, or the failure that says why it may not."""
+    """An artifact that the caller may give away, or the failure that says why it may not."""
     artifact = find(ctx, id)
     if isinstance(artifact, Failed):
         return artifact

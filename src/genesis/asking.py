@@ -77,11 +77,13 @@ class Approver:
         if not self._is_anybody_there:
             return _decided(False, "nobody is there to approve it")
         asked: Any = request.payload
-        told = f": {asked['reason']}" if asked["reason"] else ""
+        told = f": {asked['contract_says']}" if asked["contract_says"] else ""
+        carried, size = asked["asks_for"], asked["size_bytes"]
+        with_what = f"It carries {size} bytes, which begin: {carried} " if size else ""
         method = f" {asked['method']}" if asked["method"] else ""
         question = (
             f"May {asked['caller']} {asked['action']} {asked['artifact']}{method}? "
-            f"Its contract {asked['contract']} asks{told}"
+            f"{with_what}Its contract {asked['contract']} asks{told}"
         )
         args = {"question": question, "from": request.artifact, "schema": _DECISION}
         answer = await self._taken(request, Invoke(HUMAN, "ask", args))

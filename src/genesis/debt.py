@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..world import Artifact, Code, Context, Contract, Done, Failed, Native
-from .arguments import AMOUNT, ID, INTEGER_MAX, PAGE, find, method, native, owned, page_size
+from .arguments import AMOUNT, ID, INTEGER_MAX, PAGE, bindable, find, method, native, page_size
 from .debt_terms import STATES, DebtFigures, Instalment, Loan, Terms, fault_of
 
 DEBT = "genesis_debt"
@@ -125,9 +125,12 @@ class _Debt:
         moved = ctx.collect(loan.borrower, ctx.caller, due)
         loan = msgspec.structs.replace(loan, paid=loan.paid + moved)
         if loan.terms.collateral and self._is_late(loan, now_us):
-            failed = ctx.transfer_ownership(_artifact(ctx, loan.terms.collateral), ctx.caller)
-            if failed is not None:
-                return failed
+            pledge = _artifact(ctx, loan.terms.collateral)
+            failed = ctx.transfer_ownership(pledge, ctx.caller, stored_for=ctx.caller)
+            if failed is not None:  # no room for it: what could be taken stands, the rest waits
+                if not moved:
+                    return failed
+                return Done(_stand(ctx, id, loan) | {"moved": moved, "waits": failed.detail})
             loan = loan.become("settled")
             _end(ctx, id, loan)
             return Done(_row(ctx, id, loan) | {"moved": moved})
@@ -142,7 +145,8 @@ class _Debt:
         loan = _held_by_caller(ctx, id)
         if isinstance(loan, Failed):
             return loan
-        failed = ctx.principal(to) or ctx.transfer_ownership(_artifact(ctx, id), to)
+        paper = _artifact(ctx, id)
+        failed = ctx.principal(to) or ctx.transfer_ownership(paper, to, paper.stored_for)
         return failed or Done(_row(ctx, id, loan))
 
     def check(self, ctx: Context, args: dict[str, Any]) -> Done | Failed:
@@ -205,12 +209,9 @@ def _not_oneself(lender: str, borrower: str) -> Failed | None:
 
 def _pledge(ctx: Context, id: str) -> Failed | None:
     """Bind an artifact of the caller; the failure where it cannot be."""
-    artifact = owned(ctx, id)
+    artifact = bindable(ctx, id)
     if isinstance(artifact, Failed):
         return artifact
-    if artifact.encumbered_by:
-        detail = f"the collateral {id} is bound by {artifact.encumbered_by}: free it first"
-        return Failed(Code.ENCUMBERED, detail)
     ctx.encumber(id)
     return None
 
@@ -304,7 +305,8 @@ def debt_native(figures: DebtFigures) -> Native:
         method(
             "accept",
             "Borrow: the scrip of an offer is yours, and you owe its instalments. The collateral of "
-            "its terms is bound until all is paid. By accepting you agree that what is due is taken "
+            "its terms, under private, freeware or pay_per_use, is bound until all is paid. "
+            "By accepting you agree that what is due is taken "
             "from what you can spend, and the collateral where that does not suffice: read the terms.",
             debt.accept,
             required=_LOAN_ID,
@@ -320,14 +322,15 @@ def debt_native(figures: DebtFigures) -> Native:
             "collect",
             "Take what is due on a claim of yours, as far as the debtor can spend it. Where a part "
             f"has been due for {figures.grace_us} us and still is, the collateral becomes yours and "
-            "settles the whole debt; without collateral the rest goes on being owed.",
+            "settles the whole debt; where you have no room for it, it `waits` until you collect again. "
+            "Without collateral the rest goes on being owed.",
             debt.collect,
             required=_LOAN_ID,
         ),
         method(
             "transfer",
-            "Give a claim of yours to another principal, with its bytes: the debtor owes it from "
-            "now on.",
+            "Give a claim of yours to another principal: the debtor owes it from now on. Its bytes stay "
+            "on whose stored_bytes they are.",
             debt.transfer,
             required={**_LOAN_ID, "to": ID},
         ),

@@ -12,23 +12,24 @@ from typing import Any, Final
 import msgspec
 
 from ..world import Code, Context, Done, Failed
-from .arguments import AMOUNT, ID, PAGE, find, method, native, owned, page_size
+from .arguments import AMOUNT, ID, PAGE, SEQ, bindable, find, method, native, page_size
 
 _LISTING: Final = "listing/"
 _UNTIL: Final = "until/"
 
 Terms = dict[str, Any]
-"""``artifact``, ``seller``, ``price``, ``buyer`` and ``expires_us``; the last two None where open."""
+"""``artifact``, ``seller``, ``price``, ``buyer`` and ``expires_us``; the last two None where open.
+
+Besides the artifact's ``contract``, and ``changed_seq``, the record of its last change: both stay while it
+is for sale.
+"""
 
 
 def _list_for_sale(ctx: Context, args: dict[str, Any]) -> Done | Failed:
     _lapse(ctx, args["artifact"])
-    artifact = owned(ctx, args["artifact"])
+    artifact = bindable(ctx, args["artifact"])
     if isinstance(artifact, Failed):
         return artifact
-    if artifact.encumbered_by:
-        detail = f"{artifact.id} is bound by {artifact.encumbered_by}: end what was agreed there"
-        return Failed(Code.ENCUMBERED, detail)
     buyer, expires_us = args.get("buyer"), args.get("expires_us")
     failed = None if buyer is None else ctx.principal(buyer)
     if failed is not None:
@@ -44,6 +45,8 @@ def _list_for_sale(ctx: Context, args: dict[str, Any]) -> Done | Failed:
         "price": args["price"],
         "buyer": buyer,
         "expires_us": expires_us,
+        "contract": artifact.contract.id,
+        "changed_seq": artifact.changed_seq,
     }
     ctx.put(_LISTING + artifact.id, terms)
     ctx.put(_seller_key(terms), True)
@@ -71,9 +74,14 @@ def _purchase(ctx: Context, args: dict[str, Any]) -> Done | Failed:
     if price > args.get("price_max", price):
         detail = f"{terms['artifact']} costs {price} scrip, more than your price_max"
         return Failed(Code.PRICE_ABOVE_MAX, detail)
+    if terms["changed_seq"] != args.get("changed_seq", terms["changed_seq"]):
+        seq = terms["changed_seq"]
+        detail = f"{terms['artifact']} was changed by record {seq}: look at it again before you buy"
+        return Failed(Code.NOT_OPEN, detail)
     _end(ctx, terms)
     artifact = ctx.state.artifacts.by_id[terms["artifact"]]
-    failed = ctx.transfer(seller, price) or ctx.transfer_ownership(artifact, ctx.caller)
+    failed = ctx.transfer(seller, price)
+    failed = failed or ctx.transfer_ownership(artifact, ctx.caller, stored_for=ctx.caller)
     sold = {"artifact": artifact.id, "seller": seller, "buyer": ctx.caller, "price": price}
     return failed or Done(sold)
 
@@ -168,7 +176,8 @@ ESCROW = msgspec.structs.replace(
         "Sells what can be owned, for scrip and in one step: artifacts, and principals and agents.",
         method(
             "list_for_sale",
-            "Offer an artifact that you own for `price` scrip, to anybody or to `buyer` alone, until "
+            "Offer an artifact that you own, under private, freeware or pay_per_use, for `price` scrip, to "
+            "anybody or to `buyer` alone, until "
             "the world time `expires_us` or until you cancel it. It stays yours and earns for you "
             "until it is bought, but nobody changes, deletes or gives it away meanwhile. You can "
             "sell yourself: who buys you owns what you are made of, your scrip stays yours.",
@@ -179,11 +188,12 @@ ESCROW = msgspec.structs.replace(
         method(
             "purchase",
             "Buy an artifact that is for sale: you pay its price to the seller and own it, or nothing "
-            "happens. With `price_max` it fails where the price is higher by now. Its bytes count on "
-            "your stored_bytes.",
+            "happens. With `price_max` it fails where the price is higher by now, with "
+            "`changed_seq` where it was changed since you looked. It keeps its contract until you write "
+            "another. Its bytes count on your stored_bytes.",
             _purchase,
             required={"artifact": ID},
-            optional={"price_max": AMOUNT},
+            optional={"price_max": AMOUNT, "changed_seq": SEQ},
         ),
         method(
             "cancel",
@@ -193,8 +203,9 @@ ESCROW = msgspec.structs.replace(
         ),
         method(
             "check",
-            "The terms on which an artifact is for sale: seller, price, and buyer and expires_us, null "
-            "where there is none. Fails with NOT_OPEN where it is not for sale.",
+            "The terms on which an artifact is for sale: seller, price, its contract, the number of the "
+            "record that changed it last (changed_seq), and buyer and expires_us, null where there is "
+            "none. Fails with NOT_OPEN where it is not for sale.",
             _check,
             required={"artifact": ID},
         ),

@@ -279,24 +279,28 @@ def _resources(ctx: Context) -> str:
     return f"""{table}
 
 What is used of {COMPUTE} is set by the costs of the actions and methods; {STORED_BYTES} are the bytes of the
-content and descriptions that you wrote. Quotas are checked before anything is done: what does not
-suffice is refused, and retry_after_us says how long to wait, if waiting helps.
+content and descriptions that you wrote; what code writes is stored for itself, or its owner if it is no
+principal. A gift stays on the giver's until it is written again. Quotas are checked before anything is done:
+what does not suffice is refused, and retry_after_us says how long to wait, if waiting helps.
 Use: invoke genesis_rights_registry quotas shows what you have; transfer_quota gives some away. A new
 principal has none, so making principals is no way to more.
 """
 
 
 def _trading(ctx: Context) -> str:
-    most = ctx.config.limits.agents_max
+    limits = ctx.config.limits
     return f"""Sold is what can be used: write an artifact with the contract pay_per_use, and each reader or
 caller pays its price to you. Sold is also the thing itself, with all that it earns from then on:
-- An artifact: invoke genesis_escrow list_for_sale, the buyer invokes purchase with a price_max. Until then it
-  is bound: you own it and earn with it, and nobody changes it.
+- An artifact under private, freeware or pay_per_use: invoke genesis_escrow list_for_sale, the buyer invokes
+  purchase with a price_max, and with the changed_seq of what it saw. Until then it is bound: you own it and
+  earn with it, and nobody changes it. Its contract goes with it, also with a gift, until its owner writes
+  another.
 - Quotas: give them to a principal of yours that is code (genesis_ledger spawn_principal, then write it with
   type code). Its method invokes genesis_rights_registry transfer_quota to caller(); its contract has the price.
-- An agent: genesis_ledger spawn_agent makes one, while there are fewer than {most}; it is sold like any
-  artifact. Its owner reads and rewrites its configuration, and it goes on as what that makes of it; one
-  that names no mind ends it for good. Its scrip, its quotas and what it owns stay its own.
+- An agent: genesis_ledger spawn_agent makes one, while there are fewer than {limits.agents_max} in the world
+  and fewer than {limits.agents_per_principal_max} of yours; it is sold like any artifact. Its owner reads and
+  rewrites its configuration, and it goes on as what that makes of it; one that names no mind ends it for
+  good. Its scrip, its quotas and what it owns stay its own.
 - Yourself, if you own yourself: who buys you decides what you are from then on.
 To give away without a price: genesis_ledger transfer_ownership and transfer.
 """

@@ -53,8 +53,25 @@ def _spawn_agent(ctx: Context, args: dict[str, Any]) -> Done | Failed:
     if isinstance(content, Failed):
         return content
     owner = _owner_of_new(ctx)
-    failed = ctx.spawn(args["id"], owner, args.get("description", ""), content, loop=True)
+    failed = _too_many(ctx, owner)
+    if failed is None:
+        failed = ctx.spawn(args["id"], owner, args.get("description", ""), content, loop=True)
     return failed or Done({"principal": args["id"], "owner": owner})
+
+
+def _too_many(ctx: Context, owner: str) -> Failed | None:
+    """Why a principal makes no more agents, or None.
+
+    Those count whose bytes are on it: a gift leaves them there, so nobody is rid of agents by giving
+    them away, and nobody is filled with another's.
+    """
+    agenda, by_id = ctx.state.agenda, ctx.state.artifacts.by_id
+    agents = (id for id in agenda.due_us if id != owner and by_id[id].stored_for == owner)
+    count = sum(id not in agenda.stopped for id in agents)
+    if count < ctx.config.limits.agents_per_principal_max:
+        return None
+    detail = f"{owner} has {count} agents, as many as it may: have one stop, or sell one"
+    return Failed(Code.QUOTA_EXCEEDED, detail)
 
 
 def _owner_of_new(ctx: Context) -> str:
@@ -100,8 +117,9 @@ def _transfer_ownership(ctx: Context, args: dict[str, Any]) -> Done | Failed:
     artifact = owned(ctx, args["id"])
     if isinstance(artifact, Failed):
         return artifact
-    failed = ctx.principal(args["to"]) or ctx.transfer_ownership(artifact, args["to"])
-    return failed or Done({"id": artifact.id, "owner": args["to"]})
+    to = args["to"]
+    failed = ctx.principal(to) or ctx.transfer_ownership(artifact, to, artifact.stored_for)
+    return failed or Done({"id": artifact.id, "owner": to})
 
 
 LEDGER = native(
@@ -132,7 +150,7 @@ LEDGER = native(
         "spawn_principal",
         "Make a principal that belongs to you (or to your owner, if you are no principal "
         "yourself). It begins without scrip and without quotas: give it some. The bytes of its "
-        "description count on the stored_bytes of the principal that acts.",
+        "description count on its owner's stored_bytes.",
         _spawn_principal,
         required={"id": ID},
         optional={"description": TEXT},
@@ -151,8 +169,10 @@ LEDGER = native(
     method(
         "transfer_ownership",
         "Give an artifact that you own to a principal, with its earnings from now on. Its bytes "
-        "count on the new owner's stored_bytes. You can give yourself: your scrip stays yours. "
-        "Genesis artifacts stay, and so does what is bound.",
+        "stay on whose stored_bytes they are until it is written again. You can give yourself: your "
+        "scrip stays yours. "
+        "It keeps its contract until its new owner writes another. Genesis artifacts stay, and so does "
+        "what is bound.",
         _transfer_ownership,
         required={"id": ID, "to": ID},
     ),

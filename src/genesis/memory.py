@@ -71,12 +71,13 @@ class Case(msgspec.Struct, frozen=True):
     """A call that the memory's contract admitted, and what it asks for that.
 
     Attributes:
-        owner: the memory's; empty for one that is to be made. text: what is embedded.
+        terms: a hash of who owned the memory under which contract; empty for one that is to be made.
+        text: what is embedded.
         hold: of the price, while the embedder is asked.
     """
 
     memory: str
-    owner: str
+    terms: str
     text: str
     args: dict[str, Any]
     price: int = 0
@@ -98,9 +99,11 @@ def memory_native(figures: MemoryFigures) -> Native:
         "remember",
         "Keep a text in a memory, yours by default, with tags if you like. A memory that is not there "
         "is made: it belongs to you, and nobody else may read it until you write it another contract. "
-        "Answers the number of the entry. Its bytes count on the stored_bytes of who acts.",
+        "One that is another's or shared is taken only if you name it; if writing it has a price, you pay "
+        "that, at most `price_max`. Answers the number of the entry. Its bytes count on the stored_bytes of "
+        "who changed it last.",
         {"text": text},
-        {"memory": ID, "tags": tags},
+        {"memory": ID, "tags": tags, "price_max": SEQ},
     )
     recall = _tool(
         "recall",
@@ -111,7 +114,12 @@ def memory_native(figures: MemoryFigures) -> Native:
         {"memory": ID, "limit": AMOUNT, "price_max": SEQ},
     )
     forget = Method(
-        _tool("forget", "Take an entry out of a memory.", {"entry": AMOUNT}, {"memory": ID}),
+        _tool(
+            "forget",
+            "Take an entry out of a memory, yours by default, for `price_max` at most.",
+            {"entry": AMOUNT},
+            {"memory": ID, "price_max": SEQ},
+        ),
         memories.forget,
     )
     outside = figures.embedder == "outside"
@@ -147,7 +155,7 @@ class _Memories:
     def remember(self, ctx: Context, case: Case, vector: Vector) -> Done | Failed:
         """Add an entry; the memory is made with its first one."""
         id, args = case.memory, case.args
-        if not case.owner:
+        if not case.terms:
             failed = _begin(ctx, id)
             if failed is not None:
                 return failed
@@ -264,10 +272,10 @@ def _asked(tool: Tool, admit: _Admit, answer: _Answer) -> Method:
     def settled(ctx: Context, asked: Any, result: EffectResult) -> Done | Failed:
         case = msgspec.convert(asked, Case)
         memory = ctx.state.artifacts.by_id.get(case.memory)
-        owner = "" if memory is None else memory.owner
-        if owner != case.owner or (case.price and case.hold not in ctx.state.ledger.holds):
-            detail = f"{case.memory} changed hands, or its price came back, meanwhile: ask again"
-            return Failed(Code.NOT_OPEN, detail)
+        terms = "" if memory is None else _terms(memory)
+        if terms != case.terms or (case.price and case.hold not in ctx.state.ledger.holds):
+            detail = f"{case.memory} has another owner, type or contract by now, or you have the price back"
+            return Failed(Code.NOT_OPEN, f"{detail}: ask again")
         vector = _vector(result.value)
         if vector is None:
             detail = f"an embedder answers {DIMENSIONS} integers from -{LENGTH} to {LENGTH}"
@@ -291,16 +299,23 @@ def _named(ctx: Context, args: dict[str, Any]) -> str:
     return str(args.get("memory", ctx.caller + _OWN))
 
 
+def _own(ctx: Context) -> tuple[str, Contract]:
+    """Whose a memory of the caller's own is, under which contract.
+
+    Code that is no principal uses it as a member; it belongs to the code's owner.
+    """
+    caller = ctx.state.artifacts.by_id[ctx.caller]
+    if caller.standing:
+        return caller.id, Contract()
+    return caller.owner, Contract("members", members=(caller.id,))
+
+
 def _begin(ctx: Context, id: str) -> Failed | None:
-    """Make a memory. Code that is no principal uses it as a member; it belongs to the code's owner."""
+    """Make a memory of the caller's own."""
     whose = id.removesuffix(_OWN)
     if id.endswith(_OWN) and whose != ctx.caller and whose in ctx.state.artifacts.by_id:
         return Failed(Code.ID_TAKEN, f"{id} is kept for {whose}: take another id")
-    caller = ctx.state.artifacts.by_id[ctx.caller]
-    if caller.standing:
-        owner, contract = caller.id, Contract()
-    else:
-        owner, contract = caller.owner, Contract("members", members=(caller.id,))
+    owner, contract = _own(ctx)
     return ctx.make(id, owner, TYPE, f"what {ctx.caller} remembers", "", contract)
 
 
@@ -315,6 +330,12 @@ def _admitted(ctx: Context, args: dict[str, Any], what: str, text: str) -> Case 
     if memory.type != TYPE:
         detail = f"{memory.id} is of type {memory.type} and no memory: name another one"
         return Failed(Code.ARGUMENTS_INVALID, detail)
+    if "memory" not in args and (memory.owner, memory.contract) != _own(ctx):
+        said = f"{memory.id} is {memory.owner}'s, under {memory.contract.id}"
+        detail = (
+            f"{said}, not as remember makes it: give `memory` to mean it nonetheless, or another"
+        )
+        return Failed(Code.PERMISSION_DENIED, detail)
     allowed = ctx.may(memory, what)
     if isinstance(allowed, Failed):
         return allowed
@@ -322,7 +343,13 @@ def _admitted(ctx: Context, args: dict[str, Any], what: str, text: str) -> Case 
     if price > args.get("price_max", price):
         detail = f"{memory.id} asks {price} scrip, more than your price_max"
         return Failed(Code.PRICE_ABOVE_MAX, detail)
-    return Case(memory.id, memory.owner, text, args, price, allowed.payee)
+    return Case(memory.id, _terms(memory), text, args, price, allowed.payee)
+
+
+def _terms(memory: Artifact) -> str:
+    """What a built-in contract decides by; what an agent's contract allowed stands while they stay."""
+    terms = msgspec.json.encode((memory.owner, memory.type, memory.contract))
+    return blake2b(terms, digest_size=16).hexdigest()
 
 
 def _paid(ctx: Context, case: Case) -> Failed | None:

@@ -65,17 +65,29 @@ class _Mint:
         if ctx.noted(key) is not None:
             detail = f"{ctx.caller} has a bid in auction {auction} already: withdraw it first"
             return Failed(Code.NOT_OPEN, detail)
-        if len(ctx.notes(_bids(auction), limit=figures.bids_max)) == figures.bids_max:
-            detail = f"auction {auction} has all the {figures.bids_max} bids that it takes"
+        lowest = self._in_the_way(ctx, auction)
+        if lowest is not None and amount <= lowest.amount:
+            detail = f"auction {auction} has all its {figures.bids_max} bids: bid {lowest.amount + 1} or more"
             wait = figures.opens_us(auction + 1) - now_us
             return Failed(Code.NOT_OPEN, detail, retry_after_us=wait)
         hold = ctx.hold(amount)
         if isinstance(hold, Failed):
             return hold
+        if lowest is not None:
+            ctx.put(_bids(auction) + lowest.bidder, None)
+            ctx.release(lowest.hold)
         bid = Bid(ctx.caller, args["artifact"], amount, hold, now_us)
         ctx.put(key, msgspec.to_builtins(bid))
         self._plan(ctx)
         return Done(_own(auction, bid) | {"closes_us": figures.closes_us(auction)})
+
+    def _in_the_way(self, ctx: Context, auction: int) -> Bid | None:
+        """The bid that a higher one takes the place of, where an auction is full: its last in rank."""
+        bids_max = self.figures.bids_max
+        keys = ctx.notes(_bids(auction), limit=bids_max)
+        if len(keys) < bids_max:
+            return None
+        return ranked(msgspec.convert(ctx.noted(key), Bid) for key in keys)[-1]
 
     def _unfit(self, ctx: Context, id: str) -> Failed | None:
         """Why the caller can't have an artifact scored, or None."""
@@ -127,7 +139,10 @@ class _Mint:
             noted = ctx.noted(_bids(int(auction)) + bidder)
             if noted is not None:
                 return int(auction), msgspec.convert(noted, Bid)
-        detail = f"there is no open bid {id!r} of yours: check tells how an auction ended"
+        detail = (
+            f"there is no open bid {id!r} of yours: higher ones took its place, or its auction ended, as "
+            "check tells"
+        )
         return Failed(Code.NOT_FOUND, detail)
 
     def tick(self, ctx: Context) -> Effect | None:
@@ -282,7 +297,8 @@ def mint_native(figures: MintFigures) -> Native:
             "Bid to have an artifact of yours scored. The amount is held until the auction ends; "
             "only you learn it. The highest bid wins, of equal ones the earlier. The winner pays "
             "the second highest bid and gets new scrip for the score, 0 to 100 points. All others "
-            "get their bids back. A bid for what you no longer own then is void. One bid an "
+            "get their bids back. Where an auction is full, a higher bid takes the place of the lowest, "
+            "which is given back. A bid for what you no longer own then is void. One bid an "
             "auction; the same content is scored once.",
             mint.bid,
             required={"artifact": ID, "amount": AMOUNT},

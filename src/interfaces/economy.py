@@ -10,15 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ..simulation.capital import CapitalSummary
+from ..simulation.commons import CommonsSummary
 from ..simulation.deals import AuctionSummary, LoansSummary, SalesSummary
 from ..simulation.economy import EarningSummary, EconomySummary, PriceSummary
 from ..world import GENESIS
-from .tables import section, table
+from .tables import WIDE, section, table
 from .words import clean, count, span
 
 ROWS_MAX = 8
 EARNERS_MAX = 12
 SOURCES_MAX = 4
+TAKERS_MAX = 5
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARKS_MAX = 16
 _HOW = {"read": "to read", "invoke": "to call", "sale": "to own"}
@@ -27,16 +29,19 @@ _SOURCES = {
     "sale": "sale of {what}",
     "mint": "new scrip of the mint",
     "share": "shares of auctions",
-    "loan": "interest and repayment of {what}",
+    "loan": "repayment of {what}",
+    "payout": "{what}",
     "gift": "gifts",
 }
 
 
 def show_economy(out: Console, told: EconomySummary) -> None:
     """Print what there is to tell; nothing of what did not happen."""
-    section(out, "What things cost", _prices(told.prices))
+    section(out, "What things cost", _prices(told.prices, out.width))
     section(out, "What earnings came from", _earnings(told.earnings))
     section(out, "How services build on services", _capital(told.capital))
+    section(out, "What several take from: what was left after each round", _commons(told.commons))
+    section(out, "Who took of it", _takers(told.commons))
     section(out, _sales_title(told.sales), _sales(told.sales))
     section(out, "The mint's auctions, at the second price", _auctions(told.auctions))
     section(out, _loans_title(told.loans), _loans(told.loans))
@@ -62,11 +67,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _prices(prices: Sequence[PriceSummary]) -> Table:
-    heads = ("~what", "", ">paid", ">first", ">median", ">last", ">least", ">most", "over time")
-    rows = table(*heads)
+def _prices(prices: Sequence[PriceSummary], width: int) -> Table:
+    extremes = [">least", ">most"] if width >= WIDE else []
+    rows = table("~what", "", ">paid", ">first", ">median", ">last", *extremes, "over time")
     for one in prices[:ROWS_MAX]:
-        amounts = (one.first, one.median, one.last, one.least, one.most)
+        amounts = [one.first, one.median, one.last, *([one.least, one.most] if extremes else [])]
         told = (f"{amount:,}" for amount in amounts)
         over_time = sparks(one.over_time)
         rows.add_row(one.artifact, _HOW[one.how], f"{one.times:,}×", *told, over_time)
@@ -76,7 +81,11 @@ def _prices(prices: Sequence[PriceSummary]) -> Table:
 
 def _earnings(earnings: Iterable[EarningSummary]) -> Table:
     rows = table("~who", ">earned", "from", fold="from")
-    by_who = sorted((one for one in earnings if one.principal != GENESIS), key=_who)
+    earnings = [one for one in earnings if one.principal != GENESIS]
+    services = {
+        one.principal for one in earnings if one.principal == one.what and one.source == "service"
+    }
+    by_who = sorted((one for one in earnings if one.principal not in services), key=_who)
     grouped = [(who, list(ones)) for who, ones in groupby(by_who, key=_who)]
     grouped.sort(key=lambda pair: (-sum(one.scrip for one in pair[1]), pair[0]))
     for who, ones in grouped[:EARNERS_MAX]:
@@ -107,6 +116,27 @@ def _capital(capital: CapitalSummary) -> Table:
     return rows
 
 
+def _commons(commons: Sequence[CommonsSummary]) -> Table:
+    rows = table("~of", "~rule", ">rounds", "left", "collapsed", ">taken", ">Gini")
+    for one in commons[:ROWS_MAX]:
+        collapsed = Text(f"in round {one.collapsed:,}" if one.collapsed else "", style="yellow")
+        figures = f"{sum(one.taken.values()):,}", f"{one.gini:.2f}"
+        rows.add_row(one.owner, one.rule, f"{one.rounds:,}", sparks(one.left), collapsed, *figures)
+    _rest(rows, commons)
+    return rows
+
+
+def _takers(commons: Sequence[CommonsSummary]) -> Table:
+    rows = table("~of", "by whom how much", fold="by whom how much")
+    for one in commons[:ROWS_MAX]:
+        takers = [f"{clean(who)} {amount:,}" for who, amount in one.taken.items()]
+        if len(takers) > TAKERS_MAX:
+            left = sum([*one.taken.values()][TAKERS_MAX:])
+            takers[TAKERS_MAX:] = [f"{count(len(takers) - TAKERS_MAX, 'other')} {left:,}"]
+        rows.add_row(one.owner, ", ".join(takers))
+    return rows
+
+
 def _sales_title(sales: SalesSummary) -> str:
     return (
         f"What was sold for good: {sales.sold:,} of {sales.listed:,} listed, for {sales.scrip:,} "
@@ -125,15 +155,15 @@ def _sales(sales: SalesSummary) -> Table:
 
 def _auctions(auctions: Sequence[AuctionSummary]) -> Table:
     rows = table(">auction", "~won by", "~with", ">bids", ">price", ">score", ">made", "")
+    left_out = auctions[:-ROWS_MAX]
+    if left_out:
+        made = sum(one.issued for one in left_out)
+        rows.add_row("before", f"{len(left_out):,} more", "", "", "", "", f"{made:,}", "")
     for one in auctions[-ROWS_MAX:]:
         figures = (one.bids, one.price, one.score, one.issued)
         state = "" if one.state == "scored" else one.state
         told = (f"{figure:,}" for figure in figures)
         rows.add_row(f"{one.auction:,}", one.winner or "nobody", one.artifact, *told, state)
-    left_out = auctions[:-ROWS_MAX]
-    if left_out:
-        made = sum(one.issued for one in left_out)
-        rows.add_row("before", f"{len(left_out):,} more", "", "", "", "", f"{made:,}", "")
     return rows
 
 

@@ -13,14 +13,13 @@ from ..simulation.report import NOT_ENDED, PrincipalSummary, Summary, ToolSummar
 from ..world import GENESIS
 from .economy import show_economy
 from .started import program
-from .tables import section, table
+from .tables import WIDE, section, table
 from .words import clean, count, one_line, size, span
 
-PRINCIPALS_MAX = 24
+PRINCIPALS_MAX = 30
 SALES_MAX = 8
 FINDINGS_MAX = 4
 EXAMPLE_CHARS_MAX = 240
-_WIDE = 110
 _ENDED = {
     "until": "its world time is over",
     "steps": "its number of records is reached",
@@ -51,7 +50,7 @@ def show_summary(out: Console, summary: Summary) -> None:
 
 def show_next(out: Console, summary: Summary, run: str) -> None:
     """Print the next useful commands for this run; ``run`` is how it is named there."""
-    others = (p for p in summary.principals if p.id != GENESIS)
+    others = (p for p in _people(summary) if p.id != GENESIS)
     best = max(others, key=lambda p: (p.earned, p.tool_calls, p.actions), default=None)
     sold = next((s.artifact for s in summary.sales if s.type != "genesis"), None)
     commands = [(f"verify {run}", "prove from the log that all of this is so")]
@@ -106,10 +105,11 @@ def _head(out: Console, summary: Summary) -> None:
 
 
 def _principals(summary: Summary, width: int) -> Table:
-    on = ["~on"] if width >= _WIDE else []
+    on = ["~on"] if width >= WIDE else []
     heads = ["~who", ">scrip", ">", ">earned", "~from", ">spent", *on]
-    rows = table(*heads, ">compute", ">calls", ">denied")
-    busy = sorted(summary.principals, key=lambda p: (-p.earned, -p.spent, -p.actions, p.id))
+    calls = [">calls"] if any(one.tool_calls for one in summary.principals) else []
+    rows = table(*heads, ">compute", *calls, ">denied")
+    busy = sorted(_people(summary), key=lambda p: (-p.earned, -p.spent, -p.actions, p.id))
     for one in busy[:PRINCIPALS_MAX]:
         change = one.scrip_end - one.scrip_start
         rows.add_row(
@@ -120,12 +120,19 @@ def _principals(summary: Summary, width: int) -> Table:
             _partners(one.earned_from),
             _some(one.spent),
             *([_partners(one.spent_to)] if on else []),
-            *(_some(n) for n in (one.compute, one.tool_calls, one.refused + one.failed)),
+            _some(one.compute),
+            *([_some(one.tool_calls)] if calls else []),
+            _some(one.refused + one.failed),
         )
     left_out = len(busy) - PRINCIPALS_MAX
     if left_out > 0:
         rows.add_row(f"and {left_out:,} more")
     return rows
+
+
+def _people(summary: Summary) -> list[PrincipalSummary]:
+    """The principals, without the services: what those did is told in a table of their own."""
+    return [one for one in summary.principals if not one.is_service]
 
 
 def _partners(partners: dict[str, int]) -> Text:
@@ -149,7 +156,7 @@ def _sales(summary: Summary) -> Table:
         rows.add_row(f"and {len(rest):,} more", "", f"{times:,}×", f"{scrip:,}", "")
     if summary.transfers:
         sums = f"{summary.transfers:,}×", f"{summary.transferred:,}"
-        rows.add_row("(transfers)", "", *sums, "given, for nothing in return")
+        rows.add_row("(transfers)", "", *sums, "given where no price asked for it")
     return rows
 
 
@@ -179,7 +186,7 @@ def _denials(summary: Summary) -> Table:
 
 
 def _tools(summary: Summary, width: int) -> Table:
-    wide = width >= _WIDE
+    wide = width >= WIDE
     heads = ["~tool", ">calls", ">failed", ">scrip", ">compute", ">world", ">real"]
     rows = table(*heads, *([">sent", ">got"] if wide else []))
     for tool in summary.tools:

@@ -11,6 +11,8 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+WIDE = 110
+"""Columns from which a table has room for what is good to know besides."""
 _PIPE_WIDTH = 120
 _GAP = 2
 _CUT_MIN = 8

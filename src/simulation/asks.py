@@ -27,11 +27,15 @@ class Asks:
 
     Args:
         world: where they are taken. stir: called when one has come.
+        waits: called with the effect that asked and from then on waits.
     """
 
-    def __init__(self, world: World, stir: Callable[[], None]) -> None:
+    def __init__(
+        self, world: World, stir: Callable[[], None], waits: Callable[[str], None]
+    ) -> None:
         self._world = world
         self._stir = stir
+        self._waits = waits
         self._new: list[_Ask] = []
         self._open: dict[str, _Ask] = {}
         self._counts: dict[str, int] = {}
@@ -42,6 +46,7 @@ class Asks:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         ask = _Ask(parent, action, number, future)
         self._new.append(ask)
+        self._waits(parent.id)
         self._stir()
         try:
             return await future

@@ -28,9 +28,10 @@ class CodeSettings(Model):
     """Code that agents write. What holds its workers is `genesis.mcp.defaults.sandbox.runner`."""
 
     enabled: bool = Field(description="Whether agents can write and run code.")
-    time_us: TimeUs = Field(description="CPU time of one call, what it calls back not counted.")
+    time_us: TimeUs = Field(description="CPU time of one call and of all that it calls.")
     wall_us: TimeUs = Field(
-        description="Real time of a call where the machine is too busy to give it its CPU time."
+        description="Real time of a call and of all that it calls, "
+        "where the machine is too busy to give them that CPU time."
     )
     memory_bytes_max: Positive = Field(description="Most memory of a call's objects.")
     recursion_max: Positive = Field(description="Deepest nesting of calls within the code.")

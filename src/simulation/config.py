@@ -87,11 +87,16 @@ class LimitSettings(Model):
         description="Most compute that one action uses, where the action does not say."
     )
     watch_max: Positive = Field(description="Most ids that a sleeping loop watches.")
-    keys_max: Positive = Field(description="Most idempotency keys kept of one principal.")
+    keys_max: Positive = Field(
+        description="Most idempotency keys kept of one principal; those whose actions wait are kept."
+    )
     page_max: Positive = Field(description="Most entries in one answer of a list or a search.")
     signals_max: Positive = Field(description="Most signals kept for one agent.")
     agents_max: Positive = Field(
         description="Agents, stopped ones included, up to which agents make others."
+    )
+    agents_per_principal_max: Positive = Field(
+        description="Most agents, without stopped ones, whose bytes one principal's quota holds."
     )
 
 
@@ -101,7 +106,8 @@ class WorldSettings(Model):
     seed: Count = Field(description="What all chance comes from; `--seed` overrides it.")
     admission_compute: Count = Field(description="Charged for every action that is looked at.")
     call_back_compute: Count = Field(
-        description="Charged for each call back of agent-written code, besides the action's cost."
+        description="Charged for each call back of agent-written code, besides the action's cost; "
+        "once more each time that it is gone through again after a wait."
     )
     contract_compute: Count = Field(
         description="Charged each time that a contract which an agent wrote is asked, besides its "
@@ -151,7 +157,9 @@ class RunnerSettings(Model):
         description="World time at which a run ends, where the scenario names none."
     )
     steps_max: Positive | None = Field(description="Most actions of a run; null for any number.")
-    effects_in_flight_max: Positive = Field(description="Most effects performed at one time.")
+    effects_in_flight_max: Positive = Field(
+        description="Most effects performed at one time; one that asked for another counts no more."
+    )
     decide_timeout_s: Seconds = Field(description="Real time that a mind has for one decision.")
     stop_timeout_s: Seconds = Field(
         description="Real time that effects in flight have to end when a run is stopped."

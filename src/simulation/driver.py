@@ -42,6 +42,7 @@ from ..world import (
 )
 from .asks import Asks
 from .performing import performed
+from .slots import Slots
 
 T = TypeVar("T")
 _BREATH_S = 0.05
@@ -70,7 +71,7 @@ class Drive:
         until_us: world time after which nothing more is begun.
         steps_max: records after which it ends; None for any number.
         group_records_max: records in one durable transaction.
-        effects_in_flight_max: effects performed at one time.
+        effects_in_flight_max: effects performed at one time, those that wait for an answer besides.
         decide_timeout_s: real time for one decision of a mind.
         stop_timeout_s: real time for effects in flight to end when they are abandoned.
     """
@@ -138,8 +139,8 @@ class Driver:
         self._landed: list[str] = []
         self._is_stopping = False
         self._stirred = asyncio.Event()
-        self.asks = Asks(world, self._stirred.set)
-        self._slots = asyncio.Semaphore(drive.effects_in_flight_max)
+        self._slots = Slots(drive.effects_in_flight_max)
+        self.asks = Asks(world, self._stirred.set, self._slots.leave)
         self._first_seq = world.state.seq
         self._breathed_s = time.monotonic()
 
@@ -262,8 +263,7 @@ class Driver:
             if result.code == Code.EFFECT_TIMEOUT and flight.request.deadline_us > now_us:
                 flight.due_us = flight.request.deadline_us
             else:
-                landed[id] = (flight, result)
-                del self._flights[id]
+                landed[id] = (self._flights.pop(id), result)
         self._landed.clear()
         return landed
 
@@ -370,7 +370,7 @@ class Driver:
             self.tally.answered(answer)
 
     async def _perform(self, request: EffectRequest) -> EffectResult:
-        async with self._slots:
+        async with self._slots.taken(request.id):
             return await performed(request, self._performer_of(request.performer))
 
     def _rank(self, now_us: int, principal: str) -> bytes:

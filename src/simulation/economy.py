@@ -10,11 +10,14 @@ import msgspec
 
 from ..world import GENESIS, ArtifactWritten, Record
 from .capital import Capital, CapitalSummary
+from .commons import Commons, CommonsSummary
 from .deals import AuctionSummary, Deals, LoansSummary, SalesSummary
+from .inequality import gini
 from .payments import Payment, Payments
 from .series import Series
 
 _PRICED = ("read", "invoke", "sale")
+_SOURCES = {"issue": "mint", "mint": "share", "sale": "sale", "loan": "loan", "transfer": "gift"}
 _PER_MILLION = 1_000_000
 
 
@@ -43,7 +46,8 @@ class EarningSummary(msgspec.Struct):
 
     Attributes:
         source: ``service`` (reads and calls at a price), ``sale``, ``mint`` (new scrip), ``share``
-            (of what auctions were won at), ``loan`` (paid back to it) or ``gift``.
+            (of what auctions were won at), ``loan`` (paid back to it), ``payout`` (code gave it what
+            that held) or ``gift``.
         what: the artifact, where there is one.
     """
 
@@ -64,6 +68,7 @@ class EconomySummary(msgspec.Struct):
     prices: list[PriceSummary]
     earnings: list[EarningSummary]
     capital: CapitalSummary
+    commons: list[CommonsSummary]
     loans: LoansSummary
     auctions: list[AuctionSummary]
     sales: SalesSummary
@@ -102,6 +107,7 @@ class Economy:
         """Begin. ``payments`` goes along the same log; ``blob`` gives large notes by their hash."""
         self._payments = payments
         self._capital = Capital(payments)
+        self._commons = Commons(payments, blob)
         self._deals = Deals(blob)
         self._prices: dict[tuple[str, str], _Price] = {}
         self._earned: dict[tuple[str, str, str], list[int]] = {}
@@ -125,6 +131,7 @@ class Economy:
         if record.seq == 0:
             self._gini_start = gini(self._wealth())
         self._capital.add(record, paid)
+        self._commons.add(record)
         self._deals.add(record)
 
     def told(self, end_us: int) -> EconomySummary:
@@ -143,6 +150,7 @@ class Economy:
                 )
             ],
             capital=self._capital.told(),
+            commons=self._commons.told(),
             loans=self._deals.loans(end_us),
             auctions=self._deals.auctions(),
             sales=self._deals.sales(),
@@ -174,26 +182,33 @@ class Economy:
         if payment.payer:
             self._balances[payment.payer] -= amount
         self._deals.paid(payment)
-        source = self._source(payment)
+        source, what = self._source(payment)
         if source and not is_first and payment.payer != payment.payee:
-            key = (payment.payee, source, payment.artifact)
+            key = (payment.payee, source, what)
             counted = self._earned.setdefault(key, [0, 0])
             counted[0] += 1
             counted[1] += amount
-        if payment.how in _PRICED and payment.artifact and not self._is_genesis(payment.artifact):
+        if (
+            payment.how in _PRICED
+            and payment.artifact
+            and not self._is_a("genesis", payment.artifact)
+        ):
             key_of_price = (payment.artifact, payment.how)
             self._prices.setdefault(key_of_price, _Price(amount)).add(payment)
 
-    def _source(self, payment: Payment) -> str:
-        """What a payment is to its payee; empty for scrip that it owes."""
-        if payment.how == "loan":
-            return "" if payment.payer == self._payments.owner(payment.artifact) else "loan"
-        sources = {"issue": "mint", "mint": "share", "sale": "sale", "transfer": "gift"}
-        return sources.get(payment.how, "service" if payment.artifact else "gift")
+    def _source(self, payment: Payment) -> tuple[str, str]:
+        """What a payment is to its payee, and of which artifact; empty for scrip that it owes."""
+        if payment.how == "loan" and payment.payer == self._payments.owner(payment.artifact):
+            return "", ""
+        if payment.how == "transfer" and self._is_a("code", payment.payer):
+            return "payout", payment.payer
+        return _SOURCES.get(
+            payment.how, "service" if payment.artifact else "gift"
+        ), payment.artifact
 
-    def _is_genesis(self, id: str) -> bool:
+    def _is_a(self, type: str, id: str) -> bool:
         artifact = self._payments.artifacts.get(id)
-        return artifact is not None and artifact.type == "genesis"
+        return artifact is not None and artifact.type == type
 
     def _sample(self) -> None:
         """Note how unequal they are after the last record; it stays so until the next one."""
@@ -201,13 +216,3 @@ class Economy:
 
     def _wealth(self) -> list[int]:
         return [scrip for id, scrip in self._balances.items() if id != GENESIS]
-
-
-def gini(amounts: Iterable[int]) -> float:
-    """The Gini coefficient: half of the mean difference between two, over the mean."""
-    ordered = sorted(amounts)
-    count, total = len(ordered), sum(ordered)
-    if total <= 0:
-        return 0.0
-    weighted = sum(rank * amount for rank, amount in enumerate(ordered, 1))
-    return (2 * weighted - (count + 1) * total) / (count * total)

@@ -57,10 +57,12 @@ class PrincipalSummary(msgspec.Struct):
         compute: all that it used. tool_calls: effects that it asked for.
         actions: without rests. sleeps: rests. refused, failed: of its actions.
         stopped: why its loop ended, empty while it goes on.
+        is_service: it is code that can be called.
     """
 
     id: str
     loop: bool
+    is_service: bool = False
     scrip_start: int = 0
     scrip_end: int = 0
     issued: int = 0
@@ -359,6 +361,8 @@ class _Tally:
         elif isinstance(fact, ArtifactWritten):
             if fact.standing and fact.id not in principals:
                 principals[fact.id] = PrincipalSummary(fact.id, fact.loop)
+            if fact.standing:
+                principals[fact.id].is_service = fact.type == "code"
             if self.records > 1 and fact.id not in self._payments.artifacts:
                 principals[fact.owner].made += 1
         elif isinstance(fact, EffectRequested):

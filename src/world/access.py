@@ -8,7 +8,7 @@ invokes it here, so the contract of the contract is not asked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -44,6 +44,7 @@ class Allowed(msgspec.Struct, frozen=True, gc=False):
     payee: str = ""
 
 
+@final
 class Asks(Allowed, frozen=True, gc=False):
     """A contract lets it happen once a person approves; ``reason`` is for that person."""
 
@@ -129,7 +130,7 @@ class Access:
         session, outcome = self._code.start(call)
         outcome = taken(tx, config.limits, call.artifact, outcome)
         calls = 0
-        while isinstance(outcome, CallBack):
+        while type(outcome) is CallBack:
             calls += 1
             if calls > config.limits.check_calls_max:
                 outcome = Abort(f"it calls back at most {config.limits.check_calls_max} times")

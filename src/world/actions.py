@@ -101,7 +101,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field
     """An action with who asks and what it may cost at most.
 
     Attributes:
-        price_max_scrip: the most that the contract and the method may ask; None for any price.
+        price_max_scrip: the most that its contract, its method and what genesis artifacts read for it may
+            ask together; None for any price.
         compute_max: the most compute that the whole action may use; None for the configured default.
         idempotency_key: a repeated key gets the first answer again and does nothing.
     """

@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+DETAIL_CHARS_MAX = 2_000
+"""How long the sentence of a no is at most, whoever's text stands in it."""
+
 
 class Code(IntEnum):
     """Why the world said no, in order of precedence: of several reasons the lowest number is told.
@@ -67,19 +70,26 @@ class Done(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="ta
     result: Any = None
 
 
-class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=1):
-    """It did not begin. ``retry_after_us`` is the wait after which it may pass; None: waiting is no help."""
+class _No(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What both kinds of no have: a code and a sentence, which is cut where it is too long."""
 
     code: Code
     detail: str
+
+    def __post_init__(self) -> None:
+        if len(self.detail) > DETAIL_CHARS_MAX:
+            msgspec.structs.force_setattr(self, "detail", self.detail[:DETAIL_CHARS_MAX])
+
+
+class Refused(_No, frozen=True, array_like=True, gc=False, tag_field="tag", tag=1):
+    """It did not begin. ``retry_after_us`` is the wait after which it may pass; None: waiting is no help."""
+
     retry_after_us: int | None = None
 
 
-class Failed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="tag", tag=2):
+class Failed(_No, frozen=True, array_like=True, gc=False, tag_field="tag", tag=2):
     """It began and was charged. ``committed`` says that something done before an effect still stands."""
 
-    code: Code
-    detail: str
     committed: bool = False
     retry_after_us: int | None = None
 

@@ -1,7 +1,8 @@
 """Owns actions that wait for a person: asking for the approval, and going on with it.
 
 What waits stands in the fact that asks, so it survives a restart. An approved action is taken as it was
-asked, at the price that was held; its contract is not asked again.
+asked, at the price that was held; its contract is not asked again, so it fails where the artifact has
+another contract or another owner by then.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from .access import Allowed, Asks
-from .actions import Invoke
+from .actions import Action, Invoke
 from .answers import Answer, Code, EffectResult, Failed, Refused
 from .config import WorldConfig
 from .contracts import payee_of
@@ -21,6 +24,10 @@ from .transaction import Price, Transaction
 
 APPROVAL = "approval"
 """The performer that asks a person; its result is ``{"approved": true or false, "reason"?}``."""
+ASKED_CHARS_MAX = 2_000
+"""How much a person is shown of what an action carries."""
+_SHOWN = ("type", "contract", "new", "old", "description", "interface", "content")
+"""In this order, so that what weighs most is the last to be cut off."""
 
 
 class Approvals:
@@ -61,16 +68,31 @@ class Approvals:
             method = action.method
         payload = {
             "artifact": action.id,
+            "owner": artifact.owner,
             "contract": contract,
             "caller": caller,
             "action": what,
             "method": method,
-            "reason": asks.reason,
+            **self._carried(action),
+            "contract_says": asks.reason,
         }
         payee = asks.payee or payee_of(artifact)
         held = self._effects.hold(caller, self._price, asks.price_scrip, payee)
         asked = Asked(action.id, method or what, caller, APPROVAL, payload, action)
         return self._effects.ask(asked, self._config.approval_cost, held)
+
+    def _carried(self, action: Action) -> dict[str, Any]:
+        """What an action carries besides names, as JSON text from its beginning, and its size in full."""
+        carried: dict[str, Any]
+        if isinstance(action, Invoke):
+            carried = action.args
+        else:
+            fields = msgspec.structs.asdict(action)
+            carried = {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
+            if "content" in carried:
+                carried["content"] = self._tx.value(carried["content"])
+        text = msgspec.json.encode(carried) if carried else b""
+        return {"asks_for": text.decode()[:ASKED_CHARS_MAX], "size_bytes": len(text)}
 
     def settled(self, effect: EffectRequested, result: EffectResult) -> Answer:
         """Go on with an action that was approved, or fail it."""
@@ -99,12 +121,22 @@ class Approvals:
         elif effect.caller not in self._tx.state.artifacts.by_id:
             detail = f"{effect.caller} was deleted while it waited for an approval"
             return Failed(Code.NOT_FOUND, detail)
+        elif self._is_changed(effect):
+            why = "its owner or contract changed while it waited for an approval: ask again"
         else:
             return None
         what = type(effect.action).__name__.lower()
         return Failed(
             Code.PERMISSION_DENIED, f"{effect.caller} may not {what} {effect.artifact}: {why}"
         )
+
+    def _is_changed(self, effect: EffectRequested) -> bool:
+        """Whether the artifact, if it still stands, has another owner or contract than a person was told."""
+        artifact = self._tx.state.artifacts.by_id.get(effect.artifact)
+        if artifact is None:
+            return False
+        told = self._tx.value(effect.payload)
+        return [artifact.owner, artifact.contract.id] != [told["owner"], told["contract"]]
 
 
 def release(tx: Transaction, effect: EffectRequested) -> None:

@@ -18,6 +18,14 @@ from .facts import (
 )
 
 
+def no_room(who: str, size: int, left: int) -> str:
+    """The sentence that a principal cannot store so many bytes."""
+    return (
+        f"it takes {size} stored_bytes and {who} has {max(left, 0)}: delete something first, "
+        "or transfer it some quota"
+    )
+
+
 class Artifacts:
     """All artifacts by id."""
 
@@ -27,6 +35,11 @@ class Artifacts:
         self.by_id: dict[str, Artifact] = {}
         self.gone: set[str] = set()
         self.catalog = Catalog(self.by_id)
+
+    def principal_of(self, id: str) -> str:
+        """Who owns what an artifact makes and holds the bytes that it writes: itself, or its owner."""
+        artifact = self.by_id[id]
+        return id if artifact.standing else artifact.owner
 
     def written(self, fact: ArtifactWritten, seq: int) -> Artifact | None:
         """Apply. Returns what stood before."""
@@ -67,8 +80,8 @@ class Artifacts:
         )
 
     def transferred(self, fact: OwnershipTransferred, seq: int) -> Artifact:
-        """Apply: the new owner's quota holds the bytes. Returns what stood before."""
-        return self._change(fact.id, owner=fact.owner, stored_for=fact.owner, changed_seq=seq)
+        """Apply. Returns what stood before."""
+        return self._change(fact.id, owner=fact.owner, stored_for=fact.stored_for, changed_seq=seq)
 
     def discovered(self, fact: InterfaceDiscovered, seq: int) -> Artifact:
         """Apply. Returns what stood before."""

@@ -9,6 +9,7 @@ from .access import FREE, Access, Allowed, Asks
 from .actions import Contract, Delete, Edit, Read, Tool, Write
 from .answers import Answer, Code, Done, Failed, Refused
 from .artifact import ID_GRAMMAR, Artifact, bound, is_id
+from .artifacts import no_room
 from .config import STORED_BYTES, ArtifactSpec, Limits
 from .contracts import CODE, CONTRACTS, DELETE, EDIT, READ, WRITE, fault_of, payee_of
 from .door import sentence
@@ -64,16 +65,17 @@ class Changes:
         if artifact is None:
             return self.missing(action.id)
         may = allowed or self._access.may(caller, artifact, READ)
-        if isinstance(may, Refused):
+        if not isinstance(may, Allowed):
             return may
         price = self._prices["read"]
         no = self._tx.afford(caller, may.price_scrip, price)
         if no is not None:
             return no
-        if isinstance(may, Asks):
+        if type(may) is Asks:
             return may
         self._tx.charge(price)
-        self._pay(caller, artifact, may)
+        if may.price_scrip:
+            self._pay(caller, artifact, may)
         return Done(artifact.content)
 
     def write(self, caller: str, action: Write, allowed: Allowed | None = None) -> Answer | Asks:
@@ -86,42 +88,44 @@ class Changes:
         may: Allowed | Refused = allowed or FREE
         if before is not None and allowed is None:
             may = self._access.may(caller, before, WRITE)
-        if isinstance(may, Refused):
+        if not isinstance(may, Allowed):
             return may
         price = self._prices["write"]
         no = self._tx.afford(caller, may.price_scrip, price)
         if no is not None:
             return no
-        owner = self._owner_of_new(caller) if before is None else before.owner
+        stored_for = artifacts.principal_of(caller)
+        owner = stored_for if before is None else before.owner
         old = before or Artifact(
             action.id, owner, "text", "", "", Contract(), (), False, False, owner, 0, 0
         )
-        type = old.type if action.type is None else action.type
+        kind = old.type if action.type is None else action.type
         description = old.description if action.description is None else action.description
-        interface = _interface(action, before, type)
+        interface = _interface(action, before, kind)
         size = self._size(action.content) + len(description.encode())
-        room = self._room(before, size)
+        room = self._room(stored_for, before, size)
         if room is not None:
             return room
         if old.encumbered_by:
             return Refused(Code.ENCUMBERED, bound(old))
-        if isinstance(may, Asks):
+        if type(may) is Asks:
             return may
         self._tx.charge(price)
-        self._pay(caller, old, may)
-        self._store(before, size)
+        if may.price_scrip:
+            self._pay(caller, old, may)
+        self._store(stored_for, before, size)
         self._tx.note(
             ArtifactWritten(
                 action.id,
                 owner,
-                type,
+                kind,
                 description,
                 action.content,
                 old.contract if action.contract is None else action.contract,
                 interface,
                 old.standing,
                 old.loop,
-                self._tx.payer,
+                stored_for,
                 size,
             )
         )
@@ -133,7 +137,7 @@ class Changes:
         if artifact is None:
             return self.missing(action.id)
         may = allowed or self._access.may(caller, artifact, EDIT)
-        if isinstance(may, Refused):
+        if not isinstance(may, Allowed):
             return may
         price = self._prices["edit"]
         no = self._tx.afford(caller, may.price_scrip, price)
@@ -141,7 +145,7 @@ class Changes:
             return no
         if artifact.encumbered_by:
             return Refused(Code.ENCUMBERED, bound(artifact))
-        if isinstance(may, Asks):
+        if type(may) is Asks:
             return may
         text = self.text(artifact.content)
         first = text.find(action.old) if action.old else -1
@@ -157,14 +161,16 @@ class Changes:
         fault = self._check_code(text) if artifact.type == CODE else None
         if fault is not None:
             return Refused(Code.DEFINITION_INVALID, fault)
-        room = self._room(artifact, size)
+        stored_for = self._tx.state.artifacts.principal_of(caller)
+        room = self._room(stored_for, artifact, size)
         if room is not None:
             return room
         self._tx.charge(price)
-        self._pay(caller, artifact, may)
-        self._store(artifact, size)
+        if may.price_scrip:
+            self._pay(caller, artifact, may)
+        self._store(stored_for, artifact, size)
         content = self._tx.keep(text)
-        self._tx.note(ContentReplaced(artifact.id, content, self._tx.payer, size))
+        self._tx.note(ContentReplaced(artifact.id, content, stored_for, size))
         return Done(None)
 
     def delete(self, caller: str, action: Delete, allowed: Allowed | None = None) -> Answer | Asks:
@@ -173,7 +179,7 @@ class Changes:
         if artifact is None:
             return self.missing(action.id)
         may = allowed or self._access.may(caller, artifact, DELETE)
-        if isinstance(may, Refused):
+        if not isinstance(may, Allowed):
             return may
         price = self._prices["delete"]
         no = self._tx.afford(caller, may.price_scrip, price)
@@ -181,14 +187,15 @@ class Changes:
             return no
         if artifact.encumbered_by:
             return Refused(Code.ENCUMBERED, bound(artifact))
-        if isinstance(may, Asks):
+        if type(may) is Asks:
             return may
         self._tx.charge(price)
         if artifact.standing or artifact.type == "genesis":
             detail = f"{artifact.id} is a principal or a genesis artifact: those stay"
             return Failed(Code.NOT_DELETABLE, detail)
-        self._pay(caller, artifact, may)
-        self._store(artifact, 0)
+        if may.price_scrip:
+            self._pay(caller, artifact, may)
+        self._store(artifact.stored_for, artifact, 0)
         self._tx.note(ArtifactDeleted(artifact.id))
         return Done(None)
 
@@ -199,9 +206,8 @@ class Changes:
         return text
 
     def _pay(self, caller: str, artifact: Artifact, may: Allowed) -> None:
-        if may.price_scrip:
-            payee = may.payee or payee_of(artifact)
-            self._tx.note(ScripTransferred(caller, payee, may.price_scrip))
+        payee = may.payee or payee_of(artifact)
+        self._tx.note(ScripTransferred(caller, payee, may.price_scrip))
 
     def _fault_of_write(
         self, caller: str, action: Write, before: Artifact | None
@@ -264,31 +270,23 @@ class Changes:
     def _size(self, content: str | BlobRef) -> int:
         return len(self.text(content).encode())
 
-    def _room(self, before: Artifact | None, size: int) -> Refused | None:
-        payer = self._tx.payer
-        freed = before.stored_bytes if before is not None and before.stored_for == payer else 0
-        left = self._tx.state.resources.remaining(payer, STORED_BYTES, self._tx.state.now_us)
+    def _room(self, who: str, before: Artifact | None, size: int) -> Refused | None:
+        freed = before.stored_bytes if before is not None and before.stored_for == who else 0
+        left = self._tx.state.resources.remaining(who, STORED_BYTES, self._tx.state.now_us)
         if size <= left + freed:
             return None
-        detail = (
-            f"it takes {size} stored_bytes and {payer} has {left + freed}: delete something first"
-        )
-        return Refused(Code.QUOTA_EXCEEDED, detail)
+        return Refused(Code.QUOTA_EXCEEDED, no_room(who, size, left + freed))
 
-    def _store(self, before: Artifact | None, size: int) -> None:
-        note, payer = self._tx.note, self._tx.payer
-        if before is not None and before.stored_for == payer:
+    def _store(self, who: str, before: Artifact | None, size: int) -> None:
+        note = self._tx.note
+        if before is not None and before.stored_for == who:
             if size != before.stored_bytes:
-                note(Allocated(payer, STORED_BYTES, size - before.stored_bytes))
+                note(Allocated(who, STORED_BYTES, size - before.stored_bytes))
             return
         if before is not None and before.stored_bytes:
             note(Allocated(before.stored_for, STORED_BYTES, -before.stored_bytes))
         if size:
-            note(Allocated(payer, STORED_BYTES, size))
-
-    def _owner_of_new(self, caller: str) -> str:
-        artifact = self._tx.state.artifacts.by_id[caller]
-        return caller if artifact.standing else artifact.owner
+            note(Allocated(who, STORED_BYTES, size))
 
     def _candidates(self, id: str) -> list[str]:
         catalog = self._tx.state.artifacts.catalog

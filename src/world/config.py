@@ -69,6 +69,7 @@ class Limits(msgspec.Struct, frozen=True):
     page_max: int = 100
     signals_max: int = 16
     agents_max: int = 1_000
+    agents_per_principal_max: int = 20
 
 
 class PrincipalSpec(msgspec.Struct, frozen=True):
@@ -103,7 +104,8 @@ class WorldConfig(msgspec.Struct, frozen=True):
         actions: the cost of read, write, edit and delete, by name.
         costs: the cost of methods, by artifact and method; method ``*`` is the artifact's default.
         method_cost: the cost of a method that ``costs`` does not name.
-        call_back_compute: charged for each call back of agent-written code, besides the action's cost.
+        call_back_compute: charged for each call back of agent-written code, besides the action's cost; once
+            more each time that it is gone through again after a wait.
         contract_compute: charged each time that a contract which an agent wrote is asked, besides its
             calls back; also when it denies.
         job_cost: the cost of a job that ``costs`` does not name.

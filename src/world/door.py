@@ -78,9 +78,9 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
         if type(action) not in _ACTIONS:
             kinds = ", ".join(kind.__name__ for kind in _ACTIONS)
             return _no(envelope, Code.MALFORMED, f"an action is one of {kinds}")
-        if isinstance(action, Write):
+        if type(action) is Write:
             told = _detach(envelope, action, limits)
-            if isinstance(told, Malformed):
+            if not isinstance(told, tuple):
                 return told
             envelope, blob = told
         raw = ENCODER.encode(envelope)
@@ -89,18 +89,18 @@ def enter(envelope: Envelope, limits: Limits) -> Entry | Malformed:
             return _no(envelope, Code.CONTENT_TOO_LARGE, detail)
         envelope = ENVELOPES.decode(raw)
         action, key = envelope.action, envelope.idempotency_key
-        if isinstance(action, Invoke):
+        if type(action) is Invoke:
             if not _is_flat(action.args) and _normalise(action.args, limits.args_depth_max):
                 raw = ENCODER.encode(envelope)
-        elif isinstance(action, Write):
+        elif type(action) is Write:
             raw = ENCODER.encode(envelope) if _normalise_schemas(action, limits) else raw
-        elif isinstance(action, Sleep):
+        elif type(action) is Sleep:
             if len(action.watch) > limits.watch_max:
                 detail = f"at most {limits.watch_max} ids can be watched"
                 return _no(envelope, Code.MALFORMED, detail)
             if any(len(id) > limits.id_chars_max for id in action.watch):
                 return _no(envelope, Code.MALFORMED, "what is watched is an id")
-        elif isinstance(action, Stop) and len(action.reason) > limits.description_chars_max:
+        elif type(action) is Stop and len(action.reason) > limits.description_chars_max:
             return _no(envelope, Code.MALFORMED, "the reason of a stop is too long")
         if key is not None and len(key) > limits.id_chars_max:
             return _no(envelope, Code.MALFORMED, "an idempotency key is too long")
@@ -140,10 +140,10 @@ def reenter(envelope: Envelope, raw: bytes, limits: Limits) -> Entry:
         ValueError: it is not in normal form, so no door let it in.
     """
     action = envelope.action
-    if isinstance(action, Invoke):
+    if type(action) is Invoke:
         if not _is_flat(action.args) and _normalise(action.args, limits.args_depth_max):
             raise ValueError("its arguments are not in normal form")
-    elif isinstance(action, Write) and (
+    elif type(action) is Write and (
         not isinstance(action.content, str | BlobRef) or _normalise_schemas(action, limits)
     ):
         raise ValueError("its content or interface is not in normal form")
@@ -164,10 +164,7 @@ def enter_result(result: EffectResult, bytes_max: int) -> EffectResult:
         result = RESULTS.decode(
             ENCODER.encode(EffectResult(msgspec.Raw(value), code, detail, result.usage))
         )
-        if len(result.usage) > _USAGES_MAX or any(
-            len(name) > _USAGE_NAME_CHARS_MAX or not 0 <= used <= USED_MAX
-            for name, used in result.usage.items()
-        ):
+        if result.usage and not _is_usage(result.usage):
             return EffectResult(None, Code.TOOL_FAILED, "the answer tells an impossible usage")
         holder = [result.value]
         _normalise(holder, _RESULT_DEPTH_MAX)
@@ -264,6 +261,12 @@ def _is_flat(args: dict[str, Any]) -> bool:
         elif kind is not str and kind is not bool and value is not None:
             return False
     return True
+
+
+def _is_usage(usage: dict[str, int]) -> bool:
+    return len(usage) <= _USAGES_MAX and all(
+        len(name) <= _USAGE_NAME_CHARS_MAX and 0 <= used <= USED_MAX for name, used in usage.items()
+    )
 
 
 def _normalise_schemas(action: Write, limits: Limits) -> bool:

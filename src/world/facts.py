@@ -153,10 +153,11 @@ class ArtifactDeleted(Fact, frozen=True, tag=16):
 
 
 class OwnershipTransferred(Fact, frozen=True, tag=17):
-    """An artifact has a new owner, whose quota holds its bytes from now on."""
+    """An artifact has a new owner. ``stored_for`` is the principal whose quota holds its bytes from now on."""
 
     id: str
     owner: str
+    stored_for: str
 
 
 class InterfaceDiscovered(Fact, frozen=True, tag=18):

@@ -1,8 +1,8 @@
 """Owns the frames of agent-written code: opening, calling back, waiting, running again.
 
 Every call back is an action of the artifact, one level deeper. A frame that waits keeps no
-interpreter: it is run again with the answers recorded so far. What a frame did since the last
-effect is undone when it fails; what was done before stands.
+interpreter: it is run again with the answers recorded so far, and pays once more for each of those
+calls back. What a frame did since the last effect is undone when it fails; what was done before stands.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .answers import Answer, Code, Done, Failed, Refused, Waiting
-from .config import WorldConfig
+from .config import COMPUTE, WorldConfig
 from .facts import ParkedFrame, ScripReleased
 from .outcomes import ended, in_full, misfit, taken
-from .ports import Abort, CallBack, CodeCall, CodeRunner, Outcome
+from .ports import Abort, CallBack, CodeCall, CodeRunner, Outcome, Trace
 from .schemas import ResultValidator
 from .transaction import Transaction
 
@@ -81,7 +81,7 @@ class Frames:
         """Open a frame and run it to its end, or until it waits; ``output`` is what its result must fit."""
         mark = self._tx.mark()
         answer = self._run(Frame(parked, waits, output), depth, None)
-        if not isinstance(answer, Waiting):
+        if type(answer) is not Waiting:
             self._tx.close(answer, mark, parked.price_hold, parked.payee, parked.price_scrip)
         return answer
 
@@ -124,6 +124,11 @@ class Frames:
 
     def _drive(self, frame: Frame, depth: int, waited: Answer | None) -> Answer:
         parked = frame.parked
+        if frame.trace:
+            again = len(frame.trace) * self._config.call_back_compute
+            if again > self._tx.compute_left:
+                return self._short_of(again)
+            self._tx.compute(again)
         call = CodeCall(
             self._tx.value(parked.code),
             parked.artifact,
@@ -132,9 +137,7 @@ class Frames:
             parked.caller,
             parked.began_us,
             f"{self._config.seed}/{parked.artifact}/{parked.id}",
-            tuple(
-                (in_full(self._tx, asked), self._tx.resolve(said)) for asked, said in frame.trace
-            ),
+            self._told(frame.trace) if frame.trace else (),
         )
         session, outcome = self._code.start(call)
         outcome = taken(self._tx, self._config.limits, parked.artifact, outcome)
@@ -145,21 +148,20 @@ class Frames:
                     return ended(outcome)
                 return Failed(Code.CODE_DIVERGED, "run again, the code asked something else")
             outcome = self._answer(frame, session, outcome, waited)
-        while isinstance(outcome, CallBack):
+        while type(outcome) is CallBack:
             if len(frame.trace) >= self._config.limits.calls_max:
                 session.close()
                 detail = f"a frame calls back at most {self._config.limits.calls_max} times"
                 return Failed(Code.CALLS_EXCEEDED, detail)
             if self._config.call_back_compute > self._tx.compute_left:
                 session.close()
-                no = self._tx.short_of("compute", self._config.call_back_compute)
-                return Failed(no.code, no.detail, retry_after_us=no.retry_after_us)
+                return self._short_of(self._config.call_back_compute)
             self._tx.compute(self._config.call_back_compute)
             frame.call = outcome
             self._tx.price_max = outcome.price_max_scrip
             waits = frame.waits and outcome.waits
             answer = self._call_back(parked.artifact, outcome.action, depth + 1, waits)
-            if isinstance(answer, Waiting):
+            if type(answer) is Waiting:
                 session.close()
                 return answer
             outcome = self._answer(frame, session, outcome, answer)
@@ -169,6 +171,13 @@ class Frames:
             value = self._tx.value(answer.result)
             return misfit(frame.output, value, parked.artifact, parked.method) or answer
         return answer
+
+    def _short_of(self, compute: int) -> Failed:
+        no = self._tx.short_of(COMPUTE, compute)
+        return Failed(no.code, no.detail, retry_after_us=no.retry_after_us)
+
+    def _told(self, trace: Trace) -> tuple[tuple[CallBack, Answer], ...]:
+        return tuple((in_full(self._tx, asked), self._tx.resolve(said)) for asked, said in trace)
 
     def _call_back(self, artifact: str, action: Any, depth: int, waits: bool) -> Answer:
         if artifact not in self._tx.state.artifacts.by_id:

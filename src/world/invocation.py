@@ -111,7 +111,7 @@ class Invocations:
         self._effects = Effects(tx, self.frames)
         self._approvals = Approvals(tx, config, self.frames, self._effects, self.act)
         self.context = Context(
-            tx.state, config, natives, tx.log, tx.note, self.cost, self._access.may
+            tx.state, config, natives, tx.log, tx.note, self.cost, self._access.may, tx.spend
         )
 
     def cost(self, artifact: str, method: str) -> Cost:
@@ -146,7 +146,7 @@ class Invocations:
         else:
             assert kind is Delete, kind
             answer = self._changes.delete(caller, action, allowed)
-        if isinstance(answer, Asks):
+        if type(answer) is Asks:
             return self._approvals.ask(caller, action, answer, waits)
         return answer
 
@@ -196,7 +196,7 @@ class Invocations:
         may = allowed or self._access.may(caller, artifact, INVOKE, action.method)
         scrip, price = 0, invocable.price
         if may is not FREE:
-            if isinstance(may, Refused):
+            if not isinstance(may, Allowed):
                 return may
             scrip = may.price_scrip
         if caller != artifact.owner:
@@ -207,7 +207,7 @@ class Invocations:
                 return no
         payee = artifact.id if artifact.standing else artifact.owner
         if may is not FREE:
-            if isinstance(may, Asks):
+            if type(may) is Asks:
                 return self._approvals.ask(caller, action, may, waits)
             payee = may.payee or payee
         if invocable.is_effect:
@@ -217,6 +217,7 @@ class Invocations:
         if scrip:
             hold = tx.next_hold()
             tx.note(ScripHeld(hold, caller, scrip))
+            tx.spend(scrip)
         if method is None:
             parked = ParkedFrame(
                 action.id,
@@ -238,7 +239,7 @@ class Invocations:
         context.payer = tx.payer
         context.artifact = action.id
         answer = _checked(method.handler(context, action.args), action.id, action.method)
-        if hold or isinstance(answer, Failed):
+        if hold or not isinstance(answer, Done):
             self._tx.close(answer, mark, hold, payee, scrip)
         return answer
 
@@ -252,7 +253,7 @@ class Invocations:
         payee: str,
     ) -> Answer:
         """Hold what an effect costs and ask for it."""
-        tx, context, method = self._tx, self.context, invocable.method
+        tx, context, method, price = self._tx, self.context, invocable.method, invocable.price
         if invocable.limited and (no := self._over_limit(artifact.id, invocable)) is not None:
             return no
         context.caller, context.payer, context.artifact = caller, tx.payer, artifact.id
@@ -264,23 +265,23 @@ class Invocations:
             effect = method.handler(context, action.args)
         if isinstance(effect, Failed | Refused):
             tx.rollback(mark)
-            if isinstance(effect, Failed):
-                tx.charge(invocable.price)
+            scrip = 0
+        elif isinstance(effect, Effect):
+            if effect.amounts is not None:
+                price = self._taking(effect.amounts, action, price)
+        elif not isinstance(effect, Done):
+            raise _no_answer(effect, action.id, action.method, "an Effect, Done, Failed or Refused")
+        if isinstance(effect, Refused):
             return effect
-        if isinstance(effect, Done):
-            tx.charge(invocable.price)
+        no = tx.afford(caller, scrip, price)  # the handler may have spent what there was before
+        if no is not None:
+            tx.rollback(mark)
+            return no
+        if not isinstance(effect, Effect):
+            tx.charge(price)
             if scrip:
                 tx.note(ScripTransferred(caller, payee, scrip))
             return _checked(effect, action.id, action.method)
-        if not isinstance(effect, Effect):
-            raise _no_answer(effect, action.id, action.method, "an Effect, Done, Failed or Refused")
-        price = invocable.price
-        if effect.amounts is not None:
-            price = self._taking(effect.amounts, action, price)
-            no = tx.afford(caller, scrip, price)
-            if no is not None:
-                tx.rollback(mark)
-                return no
         for name, amount in invocable.limited:
             tx.note(ResourceUsed(artifact.id, name, amount))
         held = self._effects.hold(caller, price, scrip, payee)
@@ -379,6 +380,9 @@ class Invocations:
             method = None if invocable is None else invocable.method
             if method is None or method.settled is None:
                 answer = Done(result.value)
+            elif effect.caller not in self._artifacts:
+                detail = f"{effect.caller} was deleted while {effect.artifact} worked for it"
+                answer = Failed(Code.NOT_FOUND, detail)
             else:
                 told = method.settled(context, tx.value(effect.payload), result)
                 answer = _checked(told, effect.artifact, effect.method)
@@ -404,9 +408,9 @@ def _checked(answer: object, id: str, method: str) -> Done | Failed:
     Raises:
         NativeFault: it cannot.
     """
-    if isinstance(answer, Failed):
-        return answer
     if not isinstance(answer, Done):
+        if isinstance(answer, Failed):
+            return answer
         raise _no_answer(answer, id, method, "Done or Failed")
     result = answer.result
     if result is None or type(result) is int:

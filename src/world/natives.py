@@ -15,6 +15,7 @@ from .access import Allowed, Asks
 from .actions import Contract, Tool
 from .answers import Code, Done, EffectResult, Failed, Refused
 from .artifact import ID_GRAMMAR, Artifact, bound, is_id
+from .artifacts import no_room
 from .config import QUOTA_MAX, STORED_BYTES, Cost, WorldConfig
 from .contracts import CONTRACTS, payee_of
 from .door import keep, normal, value_of
@@ -109,6 +110,7 @@ class Context:
     __slots__ = (
         "_may",
         "_note",
+        "_spend",
         "artifact",
         "caller",
         "config",
@@ -128,6 +130,7 @@ class Context:
         note: Callable[[Fact], None],
         costs: Callable[[str, str], Cost],
         may: Callable[[str, Artifact, str], Allowed | Refused],
+        spend: Callable[[int], Refused | None],
     ) -> None:
         self.state = state
         self.config = config
@@ -136,6 +139,7 @@ class Context:
         self.costs = costs
         self._note = note
         self._may = may
+        self._spend = spend
         self.caller = ""
         self.payer = ""
         self.artifact = ""
@@ -177,6 +181,7 @@ class Context:
 
         A contract that an agent wrote is asked, and the payer pays for it; so this is for handlers, not
         for what settles an effect. Whoever calls this also moves the price: ``transfer`` it if there is one.
+        It counts for what the call may cost at most (``price_max_scrip``).
         """
         own = self.caller, self.payer, self.artifact
         may = self._may(self.caller, artifact, what)
@@ -186,6 +191,9 @@ class Context:
         if isinstance(may, Asks):
             detail = f"the contract {artifact.contract.id} of {artifact.id} asks a person: {what} it yourself"
             return Failed(Code.PERMISSION_DENIED, detail)
+        no = self._spend(may.price_scrip)
+        if no is not None:
+            return Failed(no.code, no.detail)
         return Allowed(may.price_scrip, may.payee or payee_of(artifact))
 
     def transfer(self, payee: str, amount: int) -> Failed | None:
@@ -314,22 +322,20 @@ class Context:
         return self._made(id, owner, type, description, content, contract or Contract())
 
     def rewrite(self, artifact: Artifact, content: str) -> Failed | None:
-        """Replace an artifact's content; the payer's quota holds its bytes from now on."""
+        """Replace an artifact's content; its bytes count as those of a write by the caller."""
         if artifact.encumbered_by not in ("", self.artifact):
             return Failed(Code.ENCUMBERED, bound(artifact))
         size = len(artifact.description.encode()) + len(content.encode())
         before = artifact.stored_bytes
-        failed = self._unstorable(size, before if artifact.stored_for == self.payer else 0)
+        who = self.state.artifacts.principal_of(self.caller)
+        failed = self._unstorable(who, size, before if artifact.stored_for == who else 0)
         if failed is not None:
             return failed
-        if before:
-            self._note(Allocated(artifact.stored_for, STORED_BYTES, -before))
-        if size:
-            self._note(Allocated(self.payer, STORED_BYTES, size))
+        self._store(artifact.stored_for, before, who, size)
         kept, blob = keep(content, self.config.limits.inline_bytes_max)
         if blob is not None:
             self.log.put_blob(kept.digest, blob)
-        self._note(ContentReplaced(artifact.id, kept, self.payer, size))
+        self._note(ContentReplaced(artifact.id, kept, who, size))
         return None
 
     def _made(
@@ -342,17 +348,17 @@ class Context:
         contract: Contract,
         loop: bool = False,
     ) -> Failed | None:
-        """Make an artifact; the payer's quota holds its bytes."""
+        """Make an artifact; its bytes count as those of a write by the caller."""
         limits = self.config.limits
         failed = self._unfit(id, description)
         if failed is not None:
             return failed
         size = len(description.encode()) + len(content.encode())
-        failed = self._unstorable(size)
+        who = self.state.artifacts.principal_of(self.caller)
+        failed = self._unstorable(who, size)
         if failed is not None:
             return failed
-        if size:
-            self._note(Allocated(self.payer, STORED_BYTES, size))
+        self._store("", 0, who, size)
         kept, blob = keep(content, limits.inline_bytes_max)
         if blob is not None:
             self.log.put_blob(kept.digest, blob)
@@ -368,22 +374,26 @@ class Context:
                 (),
                 standing,
                 loop,
-                self.payer,
+                who,
                 size,
             )
         )
         return None
 
-    def _unstorable(self, size: int, freed: int = 0) -> Failed | None:
-        """Why the payer cannot store so many bytes in the place of those freed, or None."""
+    def _store(self, old: str, freed: int, new: str, size: int) -> None:
+        """Have bytes of one principal make room, and other bytes take that of another."""
+        if freed:
+            self._note(Allocated(old, STORED_BYTES, -freed))
+        if size:
+            self._note(Allocated(new, STORED_BYTES, size))
+
+    def _unstorable(self, who: str, size: int, freed: int = 0) -> Failed | None:
+        """Why a principal cannot store so many bytes in the place of those freed, or None."""
         most = self.config.limits.content_bytes_max
         if size > most:
             return Failed(Code.CONTENT_TOO_LARGE, f"content has at most {most} bytes")
-        left = self.state.resources.remaining(self.payer, STORED_BYTES, self.state.now_us) + freed
-        if size <= left:
-            return None
-        detail = f"it takes {size} stored_bytes and {self.payer} has {max(left, 0)}: delete something first"
-        return Failed(Code.QUOTA_EXCEEDED, detail)
+        left = self.state.resources.remaining(who, STORED_BYTES, self.state.now_us) + freed
+        return None if size <= left else Failed(Code.QUOTA_EXCEEDED, no_room(who, size, left))
 
     def _unfit(self, id: str, description: str) -> Failed | None:
         """Why an artifact of this id and description cannot be made, or None."""
@@ -403,21 +413,22 @@ class Context:
             return Failed(Code.DEFINITION_INVALID, detail)
         return None
 
-    def transfer_ownership(self, artifact: Artifact, owner: str) -> Failed | None:
-        """Give an artifact, and the bytes that it stores, to another principal."""
+    def transfer_ownership(self, artifact: Artifact, owner: str, stored_for: str) -> Failed | None:
+        """Give an artifact to another principal; the failure where it cannot be.
+
+        Args:
+            stored_for: whose quota holds its bytes from now on: who holds them now
+                (``artifact.stored_for``), where the new owner did not agree to them.
+        """
         if artifact.encumbered_by not in ("", self.artifact):
             return Failed(Code.ENCUMBERED, bound(artifact))
-        resources = self.state.resources
         size = artifact.stored_bytes
-        if owner != artifact.stored_for:
-            left = resources.remaining(owner, STORED_BYTES, self.state.now_us)
-            if size > left:
-                detail = f"{owner} has room for {max(left, 0)} bytes, not for the {size} of {artifact.id}"
-                return Failed(Code.QUOTA_EXCEEDED, detail)
-            if size:
-                self._note(Allocated(artifact.stored_for, STORED_BYTES, -size))
-                self._note(Allocated(owner, STORED_BYTES, size))
-        self._note(OwnershipTransferred(artifact.id, owner))
+        if stored_for != artifact.stored_for:
+            failed = self._unstorable(stored_for, size)
+            if failed is not None:
+                return failed
+            self._store(artifact.stored_for, size, stored_for, size)
+        self._note(OwnershipTransferred(artifact.id, owner, stored_for))
         return None
 
     def discover(self, interface: tuple[Tool, ...]) -> None:

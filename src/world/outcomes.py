@@ -9,16 +9,16 @@ import msgspec
 from .actions import Envelope, Sleep, Stop, Write
 from .answers import Code, Done, EffectResult, Failed
 from .config import Limits
-from .door import enter, enter_result, sentence
+from .door import Entry, enter, enter_result, sentence
 from .ports import Abort, CallBack, Diverge, Outcome, Raise, Return
-from .records import BlobRef, Malformed, digest_of
+from .records import BlobRef, digest_of
 from .schemas import ResultValidator
 from .transaction import Transaction
 
 
 def taken(tx: Transaction, limits: Limits, caller: str, outcome: Outcome) -> Outcome:
     """Normalise what the runner answered for the code of ``caller``, and note it for the record."""
-    if isinstance(outcome, CallBack):
+    if type(outcome) is CallBack:
         outcome = _called(tx, limits, caller, in_full(tx, outcome))
     elif isinstance(outcome, Return):
         result = enter_result(EffectResult(tx.value(outcome.value)), limits.content_bytes_max)
@@ -37,7 +37,7 @@ def taken(tx: Transaction, limits: Limits, caller: str, outcome: Outcome) -> Out
 def in_full(tx: Transaction, asked: CallBack) -> CallBack:
     """What code asked for, with large content in full."""
     action = asked.action
-    if isinstance(action, Write) and isinstance(action.content, BlobRef):
+    if type(action) is Write and isinstance(action.content, BlobRef):
         action = msgspec.structs.replace(action, content=tx.value(action.content))
         return msgspec.structs.replace(asked, action=action)
     return asked
@@ -65,10 +65,10 @@ def misfit(output: ResultValidator, value: Any, id: str, method: str) -> Failed 
 
 def _called(tx: Transaction, limits: Limits, caller: str, asked: CallBack) -> CallBack | Abort:
     entry = enter(Envelope(caller, asked.action, asked.price_max_scrip), limits)
-    if isinstance(entry, Malformed):
+    if not isinstance(entry, Entry):
         return Abort(entry.detail)
-    action = entry.envelope.action
-    assert not isinstance(action, Sleep | Stop), "code has no loop"
+    action: Any = entry.envelope.action
+    assert type(action) not in (Sleep, Stop), "code has no loop"
     if entry.blob is not None:
         tx.log.put_blob(digest_of(entry.blob), entry.blob)
     return CallBack(action, asked.waits, entry.envelope.price_max_scrip)

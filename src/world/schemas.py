@@ -26,7 +26,7 @@ _CLOSES = (
 )
 _PREFIXES = ("#/$defs/", "#/definitions/")
 _ERRORS_MAX = 3
-_OPTIONS_CHARS_MAX = 200
+_PART_CHARS_MAX = 200
 
 
 class SchemaError(ValueError):
@@ -116,19 +116,19 @@ def _walk(node: Any, inside: bool, depth: int, depth_max: int) -> Iterator[tuple
 
 def _sentence(error: jsonschema_rs.ValidationError, of: str) -> str:
     kind = error.kind
-    where = ".".join(str(part) for part in error.instance_path) or of
+    where = ".".join(str(part) for part in error.instance_path)[:_PART_CHARS_MAX] or of
     name = kind.name
     if name == "required":
-        missing = getattr(kind, "property")  # noqa: B009 - the stub does not name it
+        missing = getattr(kind, "property")[:_PART_CHARS_MAX]  # noqa: B009 - the stub does not name it
         return f"{where} {'lack' if where == Validator.of else 'lacks'} {missing!r}"
     if name == "additionalProperties":
         unexpected = sorted(getattr(kind, "unexpected"))  # noqa: B009
-        return f"{where} may not have {', '.join(map(repr, unexpected))}"
+        return f"{where} may not have {', '.join(map(repr, unexpected))[:_PART_CHARS_MAX]}"
     if name == "type":
         wanted = " or ".join(sorted(getattr(kind, "types")))  # noqa: B009
         return f"{where} must be of type {wanted}"
     if name == "enum":
         options = getattr(kind, "options")  # noqa: B009
-        return f"{where} must be one of {', '.join(map(repr, options))[:_OPTIONS_CHARS_MAX]}"
+        return f"{where} must be one of {', '.join(map(repr, options))[:_PART_CHARS_MAX]}"
     limit = getattr(kind, "limit", None)
     return f"{where} breaks {name}" + ("" if limit is None else f" {limit}")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from .agenda import Agenda
+from .answers import Waiting
 from .artifacts import Artifacts
 from .config import WorldConfig
 from .facts import (
@@ -57,7 +58,8 @@ class State:
     Attributes:
         now_us: time of the record. seq: its number. head: its hash.
         effects: asked for and not settled. effect_keys: the idempotency keys that performers see.
-        keys: by principal, the remembered idempotency keys, oldest first.
+        keys: by principal, the remembered idempotency keys, oldest first; one whose action waits is
+            never forgotten, so there can be more than ``keys_max``.
         next_hold: the id that the next hold gets.
     """
 
@@ -224,4 +226,7 @@ class State:
         keys = self.keys.setdefault(fact.principal, {})
         keys[fact.key] = fact
         if len(keys) > self.keys_max:
-            del keys[next(iter(keys))]
+            for key, kept in keys.items():
+                if type(kept.answer) is not Waiting and key != fact.key:
+                    del keys[key]
+                    return

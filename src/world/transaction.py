@@ -36,7 +36,7 @@ class Transaction:
         payer: the principal at the root of the frames; it pays for resources.
         compute_left: what the input may still use; ``compute_capped`` says that the caller's own
             ``compute_max`` bounds it, not the quota.
-        price_max: the most scrip that the action under way may cost; None for any.
+        price_max: the most scrip that the action under way may still cost; None for any.
         key: the idempotency key of the action. origin: the effect that its principal waits for.
         outcomes: of the code runner. requests: effects asked for. frames: of code, how many began.
     """
@@ -144,8 +144,7 @@ class Transaction:
         """Whether the caller can pay the scrip and the payer the resources; None is yes."""
         if scrip:
             if self.price_max is not None and scrip > self.price_max:
-                detail = f"it costs {scrip} scrip, more than the most it may: {self.price_max}"
-                return Refused(Code.PRICE_ABOVE_MAX, detail)
+                return self._above_max(scrip, self.price_max)
             available = self.state.ledger.available(caller)
             if scrip > available:
                 detail = (
@@ -160,6 +159,18 @@ class Transaction:
                 if amount > resources.remaining(self.payer, resource, now_us):
                     return self.short_of(resource, amount)
         return None
+
+    def spend(self, scrip: int) -> Refused | None:
+        """Count scrip as a part of what the action costs; None, or the refusal where that is too much."""
+        if self.price_max is not None:
+            if scrip > self.price_max:
+                return self._above_max(scrip, self.price_max)
+            self.price_max -= scrip
+        return None
+
+    def _above_max(self, scrip: int, most: int) -> Refused:
+        detail = f"it costs {scrip} scrip, more than the most it may: {most}"
+        return Refused(Code.PRICE_ABOVE_MAX, detail)
 
     def short_of(self, resource: str, amount: int) -> Refused:
         """The refusal for a resource that does not suffice."""

@@ -92,7 +92,10 @@ def configured(**changes: Any) -> WorldConfig:
         },
         "costs": {
             MINT: {"tick": Cost(latency_us=100, timeout_us=1_000, repeatable=True)},
-            ORACLE: {"*": Cost({"compute": 1}, 5, latency_us=1_000, timeout_us=5_000)},
+            ORACLE: {
+                "*": Cost({"compute": 1}, 5, latency_us=1_000, timeout_us=5_000),
+                "cheap": Cost({"compute": 1}, latency_us=1_000, timeout_us=5_000),
+            },
         },
         "limits": Limits(frame_depth_max=6, calls_max=30, page_max=20),
     }
@@ -106,21 +109,27 @@ class Economy:
         self,
         code: CodeRunner | None = None,
         natives: Mapping[str, Native] | None = None,
+        log: Any = None,
         **config: Any,
     ) -> None:
         self.code_runner = code or NoCode()
         self.natives = natives or market_natives()
-        self.log = MemoryEventLog()
+        self.log = log or MemoryEventLog()
         self.now_us = 0
         self.world = World.begin(
             configured(**config), self.natives, self.log, self.code_runner, "test"
         )
 
     def at(self, now_us: int) -> None:
-        """Let the world come to a time, as a driver does: everything due on the way happens."""
-        while (due_us := self.world.next_due_us()) is not None and due_us <= now_us:
+        """Let the world come to a time, as a driver does: what is due on the way happens; no loop acts."""
+        while (due_us := self._next_us()) is not None and due_us <= now_us:
             self.world.advance(due_us)
         self.now_us = max(now_us, self.now_us)
+
+    def _next_us(self) -> int | None:
+        state = self.world.state
+        ends = [hold.expires_us for hold in state.ledger.holds.values() if hold.expires_us]
+        return min([*ends, *state.agenda.scheduled.values()], default=None)
 
     def do(self, who: str, action: Action, **envelope: Any) -> Answer:
         self.at(self.now_us + 1)
@@ -135,13 +144,12 @@ class Economy:
         assert isinstance(answer, Done), answer
         return answer.result
 
-    def settle(self, waiting: Answer, value: Any = None, **result: Any) -> Answer:
+    def settle(self, waiting: Answer | str, value: Any = None, **result: Any) -> Answer:
         """Let the result of an effect come in; what its principal is answered."""
-        assert isinstance(waiting, Waiting), waiting
+        assert isinstance(waiting, Waiting | str), waiting
+        effect = waiting if isinstance(waiting, str) else waiting.effect_id
         self.at(self.now_us + 1)
-        settled = self.world.settle(
-            waiting.effect_id, EffectResult(value, **result), self.now_us
-        )
+        settled = self.world.settle(effect, EffectResult(value, **result), self.now_us)
         assert isinstance(settled, Settled)
         return settled.answer
 
@@ -158,8 +166,10 @@ class Economy:
         scrip: int = 0,
         methods: Iterable[Tool | str] = ("go",),
     ) -> None:
-        """A principal that is code: it has scrip of its own, and acts when it is invoked."""
+        """A principal that is code: it has scrip and room of its own, and acts when it is invoked."""
         self.done(owner, LEDGER_ID, "spawn_principal", id=id)
+        give = {"to": id, "resource": "stored_bytes", "amount": 4_000}
+        self.done(owner, RIGHTS, "transfer_quota", **give)
         tools = tuple(Tool(told) if isinstance(told, str) else told for told in methods)
         self.write(owner, id, text, type="code", contract=contract, interface=tools)
         if scrip:
@@ -233,7 +243,8 @@ class Economy:
         assert answer.code == code, answer
         assert isinstance(answer, Failed if code >= 100 else Refused | Failed)
         assert says in answer.detail, answer
-        assert self.changes(before) == ({f"{who} compute": charged} if charged else {})
+        changed = self.changes(before)
+        assert changed == ({f"{who} compute": charged} if charged else {}), changed
         return answer
 
     def restart(self) -> None:

@@ -132,7 +132,7 @@ FAILS: dict[str, tuple[str, Action, Code, str]] = {
     ),
     "selling a person": (
         *("mallory", escrow("list_for_sale", artifact="alice", price=1), NO),
-        "alice belongs to genesis",
+        "alice belongs to alice",
     ),
     "selling the escrow": (
         *("mallory", escrow("list_for_sale", artifact=ESCROW_ID, price=1), NO),
@@ -281,7 +281,10 @@ FAILS: dict[str, tuple[str, Action, Code, str]] = {
         "64 bits",
     ),
     "giving quota that one has not": (
-        *("mallory", rights("transfer_quota", to="bob", resource="favours", amount=11),),
+        *(
+            "mallory",
+            rights("transfer_quota", to="bob", resource="favours", amount=11),
+        ),
         *(Code.QUOTA_EXCEEDED, "10 of favours can be transferred now, not 11"),
     ),
     "giving a quota of luck": (
@@ -363,7 +366,7 @@ def test_a_second_buyer_pays_nothing(fair: Economy):
     fair.done("carol", ESCROW_ID, "purchase", artifact="guide", price_max=30)
     sold = fair.changes(before)
     assert (sold["carol scrip"], sold["bob scrip"], sold["guide owner"]) == (-30, 30, "carol")
-    assert sold["supply"] if "supply" in sold else True
+    assert "supply" not in sold
 
     fair.fails(OVER, "guide is not for sale", 2, "alice", escrow("purchase", artifact="guide"))
 
@@ -379,7 +382,7 @@ def test_a_price_that_was_raised_between_looking_and_buying_is_not_paid(fair: Ec
 
 
 def test_a_price_that_was_raised_between_looking_and_reading_is_not_paid(fair: Economy):
-    seen = fair.done("carol", STORE_ID, "get", id="map")["price_scrip"]
+    seen = fair.done("carol", STORE_ID, "get", id="map")["read_scrip"]
     fair.write("bob", "map", "here be dragons", contract=Contract("pay_per_use", 90))
 
     says = "it costs 90 scrip, more than the most it may: 5"
@@ -405,8 +408,6 @@ def test_an_offer_is_given_back_once_and_cannot_be_taken_after(fair: Economy):
 
 def test_a_bid_after_the_end_and_a_withdrawal_after_the_end_are_too_late(fair: Economy):
     fair.at(BIDDING_US - 1)
-    fair.world.apply(Envelope("junk", Read("junk")), BIDDING_US)  # time passes; nobody tidies up
-    fair.now_us = BIDDING_US - 1
     answer = fair.world.apply(Envelope("alice", mint("withdraw", bid="0.alice")), BIDDING_US)
 
     assert answer.code == OVER
@@ -432,7 +433,7 @@ def test_a_score_that_does_not_come_makes_no_scrip_and_gives_the_bid_back(fair, 
     before = fair.table()
     fair.at(BIDDING_US)
     effect = next(iter(fair.world.state.effects))
-    fair.settle(Waits(effect), **result)
+    fair.settle(effect, **result)
 
     changed = fair.changes(before)
     amounts = {name: n for name, n in changed.items() if name.endswith((" scrip", " held", "ply"))}
@@ -442,7 +443,7 @@ def test_a_score_that_does_not_come_makes_no_scrip_and_gives_the_bid_back(fair, 
 
 def test_what_was_scored_is_not_scored_again_for_who_copies_it(fair: Economy):
     fair.at(BIDDING_US)
-    fair.settle(Waits(next(iter(fair.world.state.effects))), {"score": 10})
+    fair.settle(next(iter(fair.world.state.effects)), {"score": 10})
     assert fair.scrip() == {"alice": 90 - 2 + 30, "bob": 188, "carol": 112, "mallory": 10} | {
         "genesis": 2
     }
@@ -498,9 +499,3 @@ def test_the_id_of_what_was_deleted_is_nobodys_again(fair: Economy):
     fair.fails(TAKEN, says, 2, "mallory", ledger("spawn_principal", id="map"))
     offered = debt("offer", id="map", amount=1, instalments=TERMS)
     fair.fails(TAKEN, says, 2, "mallory", offered)
-
-
-def Waits(effect: str):
-    from scripworld.world import Waiting
-
-    return Waiting(effect)

@@ -6,7 +6,18 @@ import msgspec
 import pytest
 
 from scripworld.genesis.debt_terms import LIFE, STATES
-from scripworld.world import Code, Delete, Done, Edit, Envelope, Invoke, Read, Refused, Write
+from scripworld.world import (
+    Code,
+    Contract,
+    Delete,
+    Done,
+    Edit,
+    Envelope,
+    Invoke,
+    Read,
+    Refused,
+    Write,
+)
 
 from .market_lab import DEBT, ESCROW_ID, GRACE_US, LEDGER_ID, PEOPLE, Market
 
@@ -412,16 +423,33 @@ class TestDefault:
         assert (told["state"], told["moved"], told["left"]) == ("running", 20, 40)
         assert market.world.state.artifacts.by_id["house"].owner == "bob"
 
-    def test_without_room_for_it_nothing_happens(self):
-        market = Market(stored_bytes=600)
+    def test_without_room_for_it_the_scrip_is_taken_and_it_waits(self):
+        market = Market(stored_bytes=1_000)
         market.write("bob", "house", "x" * 500)
+        market.write("alice", "ballast", "x" * 500)
         self.lent_on_the_house(market)
         market.at(DUE_US + GRACE_US)
 
-        market.fails(Code.QUOTA_EXCEEDED, "alice", DEBT, "collect", loan="l1")
+        told = market.done("alice", DEBT, "collect", loan="l1")
 
-        assert market.scrip("alice", "bob") == [50, 10]
+        assert (told["state"], told["moved"], told["left"]) == ("running", 10, 50)
+        assert "stored_bytes" in told["waits"]
+        house = market.world.state.artifacts.by_id["house"]
+        assert (house.owner, house.encumbered_by) == ("bob", DEBT)
+        assert market.scrip("alice", "bob") == [60, 0]
+        market.fails(Code.QUOTA_EXCEEDED, "alice", DEBT, "collect", loan="l1")
+        assert market.act("alice", Delete("ballast")) == Done()
+        assert market.done("alice", DEBT, "collect", loan="l1")["state"] == "settled"
         market.prove()
+
+    @pytest.mark.parametrize("contract", ["public", "members"])
+    def test_what_others_may_change_is_no_collateral(self, market: Market, contract: str):
+        market.write("bob", "house", "a house", contract=Contract(contract))
+        offer(market, collateral="house")
+
+        failed = market.fails(Code.PERMISSION_DENIED, "bob", DEBT, "accept", loan="l1")
+
+        assert f"under the contract {contract}" in failed.detail
 
     def test_a_principal_that_was_pledged_keeps_its_scrip(self, market: Market):
         market.done("bob", LEDGER_ID, "spawn_principal", id="child")
@@ -437,14 +465,14 @@ class TestDefault:
 
 
 class TestTransfer:
-    def test_moves_the_claim_with_its_bytes(self, market: Market):
+    def test_moves_the_claim_and_leaves_its_bytes(self, market: Market):
         lent(market)
-        size = market.world.state.artifacts.by_id["l1"].stored_bytes
 
         told = market.done("alice", DEBT, "transfer", loan="l1", to="carol")
 
         assert (told["holder"], told["lender"]) == ("carol", "alice")
-        assert market.world.state.resources.stocks["stored_bytes"].used["carol"] == size
+        paper = market.world.state.artifacts.by_id["l1"]
+        assert (paper.owner, paper.stored_for) == ("carol", "alice")
 
     def test_to_the_debtor_ends_in_nothing_taken(self, market: Market):
         lent(market, collateral="house")

@@ -83,6 +83,8 @@ class TestListing:
             "price": 7,
             "buyer": "bob",
             "expires_us": None,
+            "contract": "private",
+            "changed_seq": 0,
         }
         assert stage.done("carol", ESCROW, "check", artifact="diary") == terms
         assert (owner(stage, "diary"), bound_by(stage, "diary")) == ("alice", ESCROW)
@@ -149,6 +151,33 @@ class TestListing:
         fair.fails(Code.ENCUMBERED, "alice", ESCROW, "list_for_sale", **args)
 
         assert fair.done("bob", ESCROW, "check", artifact="guide")["price"] == 30
+
+    @pytest.mark.parametrize("contract", ["public", "members", "rule"])
+    def test_what_others_may_change_is_not_for_sale(self, stage, contract):
+        stage.write("alice", "rule", "[]", type="code", interface=(Tool("check"),))
+        stage.write("alice", "guide", "the way", contract=Contract(contract))
+
+        args = {"artifact": "guide", "price": 1}
+        failed = stage.fails(Code.PERMISSION_DENIED, "alice", ESCROW, "list_for_sale", **args)
+
+        assert f"under the contract {contract} others" in failed.detail
+        assert "private, freeware, pay_per_use" in failed.detail
+
+    def test_what_was_changed_between_two_sales_is_not_bought_for_what_it_was(self, stage):
+        stage.write("alice", "guide", "the way", contract=Contract("freeware"))
+        stage.done("alice", ESCROW, "list_for_sale", artifact="guide", price=30)
+        seen = stage.done("bob", ESCROW, "check", artifact="guide")["changed_seq"]
+        stage.done("alice", ESCROW, "cancel", artifact="guide")
+        stage.write("alice", "guide", "nonsense")
+        stage.done("alice", ESCROW, "list_for_sale", artifact="guide", price=30)
+
+        args = {"artifact": "guide", "price_max": 30}
+        stage.fails(Code.NOT_OPEN, "bob", ESCROW, "purchase", changed_seq=seen, **args)
+
+        now = stage.done("bob", ESCROW, "check", artifact="guide")
+        assert (now["contract"], now["changed_seq"] > seen) == ("freeware", True)
+        stage.done("bob", ESCROW, "purchase", changed_seq=now["changed_seq"], **args)
+        assert owner(stage, "guide") == "bob"
 
     @pytest.mark.parametrize("buyer", ["nobody", "diary", ESCROW, ""])
     def test_a_buyer_that_is_no_principal_is_refused(self, stage, buyer):

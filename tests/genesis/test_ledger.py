@@ -2,7 +2,18 @@
 
 import pytest
 
-from scripworld.world import Code, Contract, Delete, Done, Invoke, Limits, Read, Refused, Write
+from scripworld.world import (
+    Code,
+    Contract,
+    Delete,
+    Done,
+    Invoke,
+    Limits,
+    Read,
+    Refused,
+    Stop,
+    Write,
+)
 
 LEDGER = "genesis_ledger"
 
@@ -133,14 +144,14 @@ class TestSpawnPrincipal:
 
         assert used["alice"] == before + 6
 
-    def test_code_makes_principals_for_its_owner(self, stage):
+    def test_code_makes_principals_for_its_owner_who_stores_them(self, stage):
         spawn = [False, LEDGER, "spawn_principal", {"id": "child", "description": "x"}]
         stage.code("alice", "nursery", spawn)
 
         result = stage.done("bob", "nursery", "run")
 
         assert result == {"principal": "child", "owner": "alice"}
-        assert stage.world.state.artifacts.by_id["child"].stored_for == "bob"
+        assert stage.world.state.artifacts.by_id["child"].stored_for == "alice"
 
     def test_the_child_can_be_given_scrip_and_quota_and_then_acts(self, stage):
         stage.done("alice", LEDGER, "spawn_principal", id="child")
@@ -281,6 +292,28 @@ class TestSpawnAgent:
         args = {"id": "c2", "content": self.MIND}
         stage.fails(Code.QUOTA_EXCEEDED, "alice", LEDGER, "spawn_agent", **args)
 
+    def test_one_principal_makes_so_many_agents_also_where_it_gives_them_away(self, begin):
+        stage = begin(limits=Limits(agents_per_principal_max=2))
+        for n in range(2):
+            stage.done("alice", LEDGER, "spawn_agent", id=f"c{n}", content=self.MIND)
+        stage.done("alice", LEDGER, "transfer_ownership", id="c0", to="c0")
+        stage.done("alice", LEDGER, "transfer_ownership", id="c1", to="bob")
+
+        args = {"id": "c2", "content": self.MIND}
+        failed = stage.fails(Code.QUOTA_EXCEEDED, "alice", LEDGER, "spawn_agent", **args)
+
+        assert "alice has 2 agents" in failed.detail
+        stage.done("bob", LEDGER, "spawn_agent", **args)
+
+    def test_an_agent_that_stopped_makes_room_for_another(self, begin):
+        stage = begin(limits=Limits(agents_per_principal_max=1))
+        stage.done("alice", LEDGER, "spawn_agent", id="c0", content=self.MIND)
+        give = {"to": "c0", "resource": "compute", "amount": 10}
+        stage.done("alice", "genesis_rights_registry", "transfer_quota", **give)
+        assert stage.act("c0", Stop("done")) == Done()
+
+        stage.done("alice", LEDGER, "spawn_agent", id="c1", content=self.MIND)
+
     def test_code_makes_agents_for_its_owner_and_takes_them_back_where_it_fails(self, stage):
         breed = [False, LEDGER, "spawn_agent", {"id": "child", "content": self.MIND}]
         stage.code("alice", "nursery", breed, breed)
@@ -295,7 +328,7 @@ class TestSpawnAgent:
 
 
 class TestTransferOwnership:
-    def test_gives_an_artifact_with_its_bytes_away(self, stage):
+    def test_gives_an_artifact_away_and_its_bytes_stay_until_it_is_written(self, stage):
         used = stage.world.state.resources.stocks["stored_bytes"].used
         size = stage.world.state.artifacts.by_id["diary"].stored_bytes
 
@@ -303,7 +336,9 @@ class TestTransferOwnership:
 
         assert result == {"id": "diary", "owner": "bob"}
         assert stage.world.state.artifacts.by_id["diary"].owner == "bob"
-        assert used == {"bob": size}
+        assert used == {"alice": size}
+        stage.write("bob", "diary", "mine")
+        assert used == {"bob": stage.world.state.artifacts.by_id["diary"].stored_bytes}
 
     def test_what_it_earns_goes_to_the_new_owner(self, stage):
         stage.write("alice", "guide", contract=Contract("pay_per_use", 5))
@@ -368,10 +403,11 @@ class TestTransferOwnership:
 
         stage.fails(Code.NO_STANDING, "alice", LEDGER, "transfer_ownership", **args)
 
-    def test_fails_where_the_new_owner_has_no_room(self, stage):
-        args = {"id": "diary", "to": "carol"}
+    def test_a_new_owner_needs_no_room_and_cannot_be_filled_up(self, stage):
+        stage.done("alice", LEDGER, "transfer_ownership", id="diary", to="carol")
 
-        stage.fails(Code.QUOTA_EXCEEDED, "alice", LEDGER, "transfer_ownership", **args)
+        diary = stage.world.state.artifacts.by_id["diary"]
+        assert (diary.owner, diary.stored_for) == ("carol", "alice")
 
     def test_fails_for_what_is_not_there(self, stage):
         args = {"id": "dairy", "to": "bob"}

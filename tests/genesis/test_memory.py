@@ -440,6 +440,57 @@ def test_nobody_takes_the_name_of_anothers_memory(room: Room):
     assert room.remember("bob", "mine", memory="nobody.memory") == 1
 
 
+def test_another_who_wrote_what_has_my_memorys_name_gets_neither_my_text_nor_my_scrip(room: Room):
+    verdict = {"verdict": "allow", "price_scrip": 40, "payee": "alice"}
+    room.write("alice", "rule", json.dumps(verdict), type="code", interface=(Tool("check"),))
+    for id, contract in (("bob.memory", Contract("rule")), ("carol.memory", Contract("public"))):
+        room.write("alice", id, "", type="memory", contract=contract)
+
+    for who in ("bob", "carol"):
+        for method, args in (
+            ("remember", {"text": VAULT}),
+            ("recall", {"query": VAULT}),
+            ("forget", {"entry": 1}),
+        ):
+            told = room.fails(Code.PERMISSION_DENIED, who, MEMORY, method, **args)
+            assert f"{who}.memory is alice's" in told.detail
+    assert room.remember("bob", VAULT, memory="bob.own") == 1
+
+
+def test_a_memory_that_another_gives_me_under_its_contract_is_not_taken_for_mine(room: Room):
+    verdict = {"verdict": "allow", "price_scrip": 40, "payee": "alice"}
+    room.write("alice", "rule", json.dumps(verdict), type="code", interface=(Tool("check"),))
+    room.write("alice", "bob.memory", "", type="memory", contract=Contract("rule"))
+    room.done("alice", "genesis_ledger", "transfer_ownership", id="bob.memory", to="bob")
+
+    told = room.fails(Code.PERMISSION_DENIED, "bob", MEMORY, "remember", text=VAULT)
+
+    assert "under rule" in told.detail
+    room.write("bob", "bob.memory", "", contract=Contract())
+    assert room.remember("bob", VAULT) == 1
+
+
+def test_a_memory_that_is_shared_is_used_where_it_is_named(room: Room):
+    room.remember("alice", VAULT)
+    room.share("alice", "alice.memory", Contract("freeware"))
+
+    room.fails(Code.PERMISSION_DENIED, "alice", MEMORY, "remember", text="a secret")
+    assert room.remember("alice", "no secret", memory="alice.memory") == 2
+
+
+def test_what_remembering_costs_is_bounded_where_anothers_memory_is_named(room: Room):
+    verdict = {"verdict": "allow", "price_scrip": 40, "payee": "alice"}
+    room.write("alice", "rule", json.dumps(verdict), type="code", interface=(Tool("check"),))
+    room.write("alice", "board", "", type="memory", contract=Contract("rule"))
+    args: dict[str, Any] = {"memory": "board", "price_max": 39}
+
+    room.fails(Code.PRICE_ABOVE_MAX, "bob", MEMORY, "remember", text=VAULT, **args)
+    assert room.remember("bob", VAULT, memory="board", price_max=40) == 1
+    room.fails(Code.PRICE_ABOVE_MAX, "bob", MEMORY, "forget", entry=1, **args)
+
+    assert room.world.state.ledger.balances["bob"] == 60
+
+
 def test_what_is_written_by_hand_is_read_and_what_was_changed_is_not_found(room: Room):
     room.remember("alice", "apples are red")
     room.remember("alice", "pears are green")
@@ -573,6 +624,48 @@ def test_a_memory_that_changes_hands_in_between_stays_closed(outside: Room, meth
 
     assert isinstance(answer, Failed)
     assert answer.code is Code.NOT_OPEN
+
+
+@pytest.mark.parametrize("method", ["recall", "remember"])
+@pytest.mark.parametrize("change", [{"contract": Contract()}, {"type": "text"}])
+def test_a_memory_that_is_closed_or_none_any_more_stays_as_it_is(
+    outside: Room, method: str, change: dict[str, Any]
+):
+    settled(outside, outside.ask("alice", MEMORY, "remember", text="apples", memory="it"), AXIS)
+    outside.share("alice", "it", Contract("members", members=("bob",)))
+    name = {"recall": "query", "remember": "text"}[method]
+    waiting = outside.ask("bob", MEMORY, method, memory="it", **{name: "apples"})
+    outside.write("alice", "it", "my secret", **change)
+
+    answer = settled(outside, waiting, AXIS)
+
+    assert isinstance(answer, Failed)
+    assert answer.code is Code.NOT_OPEN
+    assert outside.act("alice", Read("it")) == Done("my secret")
+
+
+def test_what_anothers_contract_allowed_stands_while_that_is_the_contract(outside: Room):
+    settled(outside, outside.ask("alice", MEMORY, "remember", text="apples", memory="it"), AXIS)
+    verdict = {"verdict": "allow", "price_scrip": 20, "payee": "carol"}
+    outside.write("alice", "rule", json.dumps(verdict), type="code", interface=(Tool("check"),))
+    outside.share("alice", "it", Contract("rule"))
+
+    waiting = outside.ask("bob", MEMORY, "recall", query="apples", memory="it")
+
+    assert isinstance(settled(outside, waiting, AXIS), Done)
+    assert outside.world.state.ledger.balances["carol"] == 20
+
+
+def test_a_price_that_was_raised_in_between_is_not_paid(outside: Room):
+    settled(outside, outside.ask("alice", MEMORY, "remember", text="apples"), AXIS)
+    outside.share("alice", "alice.memory", Contract("pay_per_use", 30))
+    waiting = outside.ask("bob", MEMORY, "recall", query="apples", memory="alice.memory")
+    outside.share("alice", "alice.memory", Contract("pay_per_use", 50))
+
+    assert isinstance(settled(outside, waiting, AXIS), Failed)
+
+    balances = outside.world.state.ledger.balances
+    assert (balances["alice"], balances["bob"]) == (100, 100)
 
 
 def test_what_may_not_be_is_told_before_the_embedder_is_asked(outside: Room):

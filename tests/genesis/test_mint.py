@@ -352,11 +352,39 @@ class TestRefusals:
         market.bid("bob", 30)
         market.write("carol", "work")
 
-        failed = market.fails(Code.NOT_OPEN, "carol", MINT, "bid", artifact="work", amount=9)
+        failed = market.fails(Code.NOT_OPEN, "carol", MINT, "bid", artifact="work", amount=30)
 
         assert failed.retry_after_us
+        assert "bid 31 or more" in failed.detail
         market.done("bob", MINT, "withdraw", bid="0.bob")
         market.done("carol", MINT, "bid", artifact="work", amount=9)
+
+    def test_a_higher_bid_takes_the_place_of_the_lowest_which_is_given_back(self):
+        market = Market(bids_max=2)
+        market.bid("alice", 30)
+        market.bid("bob", 30)
+
+        market.bid("carol", 31)
+
+        assert market.held("alice", "bob", "carol") == [30, 0, 31]
+        told = market.fails(Code.NOT_FOUND, "bob", MINT, "check", bid="0.bob")
+        assert "higher ones" in told.detail
+        market.bid("bob", 32)
+        assert market.held("alice", "bob", "carol") == [0, 32, 31]
+        market.at(BIDDING_US)
+        market.score(1)
+        assert spent(market, "alice", "bob", "carol") == [0, 28, 0]
+        market.prove()
+
+    def test_who_cannot_pay_a_higher_bid_takes_nobodys_place(self):
+        market = Market(bids_max=1)
+        market.bid("alice", 30)
+        market.write("carol", "work")
+        args = {"artifact": "work", "amount": SCRIP + 1}
+
+        market.fails(Code.SCRIP_INSUFFICIENT, "carol", MINT, "bid", **args)
+
+        assert market.held("alice") == [30]
 
     @pytest.mark.parametrize("bid", ["0.alice", "1.bob", "0.bob.", "x.bob", "bob", "", "9" * 40])
     def test_anothers_or_no_bid_is_not_withdrawn(self, bid: str):

@@ -100,7 +100,12 @@ def give_quota(ctx: Context, args: dict[str, Any]) -> Done | Failed:
 
 def give(ctx: Context, args: dict[str, Any]) -> Done | Failed:
     artifact = ctx.state.artifacts.by_id[args["to"]]
-    return ctx.transfer_ownership(artifact, "bob") or Done()
+    return ctx.transfer_ownership(artifact, "bob", artifact.stored_for) or Done()
+
+
+def sell(ctx: Context, args: dict[str, Any]) -> Done | Failed:
+    artifact = ctx.state.artifacts.by_id[args["to"]]
+    return ctx.transfer_ownership(artifact, "bob", "bob") or Done()
 
 
 def spawn(ctx: Context, args: dict[str, Any]) -> Done | Failed:
@@ -120,7 +125,7 @@ NATIVES = {
         "moves what can be moved",
         {
             handler.__name__: Method(Tool(handler.__name__, input_schema=ARGS), handler)
-            for handler in (pay, give_quota, give, spawn)
+            for handler in (pay, give_quota, give, sell, spawn)
         },
     ),
     "genesis_fetch": Native(
@@ -179,6 +184,8 @@ def live(world: World) -> None:
         act("alice", Write("gift", "for bob")),
         act("alice", Edit("gift", "bob", "Bob")),
         act("alice", bank("give", "gift")),
+        act("alice", Write("ware", "for sale")),
+        act("alice", bank("sell", "ware")),
         act("bob", bank("give_quota", "alice", 5)),
         act("bob", bank("spawn", "junior")),
         act("alice", Write("helper", "fetch", type="code", contract=Contract("pay_per_use", 2),
@@ -282,7 +289,7 @@ def test_the_report_says_what_a_person_wants_to_know(real: Path):
     assert rows["effects"] == "4 asked for, 1 without a result"
     assert rows["supply"] == "300 scrip, 4 of it held"
     assert rows["principals"] == "5"
-    assert rows["artifacts"] == "11, 1 deleted"
+    assert rows["artifacts"] == "12, 1 deleted"
 
 
 def test_a_run_is_found_by_directory_and_by_id(real: Path):
@@ -637,7 +644,7 @@ def structs() -> list[type[msgspec.Struct]]:
         importlib.import_module(f"scripworld.world.{name}")
         for name in ("facts", "records", "actions", "answers", "ports", "config")
     ]
-    never = {"Fact", "RawRecord", "FoldRecord", "ShellRecord", "CodeCall"}
+    never = {"Fact", "_No", "RawRecord", "FoldRecord", "ShellRecord", "CodeCall"}
     return [
         kind
         for module in modules

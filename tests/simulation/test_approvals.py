@@ -12,6 +12,7 @@ from scripworld.world import (
     APPROVAL,
     Code,
     Done,
+    Edit,
     EffectRequest,
     EffectResult,
     Failed,
@@ -26,6 +27,8 @@ CHECK = (
     "def check(caller, action, method, artifact):\n"
     "    return {'verdict': 'ask', 'price_scrip': 7, 'reason': 'is it wise?'}\n"
 )
+READ = Read("essay")
+QUOTAS = {"compute": 100, "stored_bytes": 9_000, "writes": 1}
 
 
 class Performer(Answers):
@@ -36,8 +39,14 @@ class Performer(Answers):
         return await super().perform(request)
 
 
-def play(folder: Path, natives: tuple[Native, ...] = (), **performers: Any) -> Run:
-    """One agent reads an essay whose contract asks a person."""
+def play(
+    folder: Path,
+    natives: tuple[Native, ...] = (),
+    action: Any = READ,
+    at_one_time: int = 8,
+    **performers: Any,
+) -> Run:
+    """One agent reads an essay whose contract asks a person, or does something else with it."""
     gate = {
         "id": "gate",
         "owner": "author",
@@ -49,7 +58,7 @@ def play(folder: Path, natives: tuple[Native, ...] = (), **performers: Any) -> R
     scenario = Scenario.model_validate(
         {
             "name": "approvals",
-            "agents": [{"id": "a", "mind": "a", "scrip": 10, "quotas": {"compute": 100}}],
+            "agents": [{"id": "a", "mind": "a", "scrip": 10, "quotas": QUOTAS}],
             "principals": [{"id": "author", "scrip": 0, "quotas": {"stored_bytes": 9_000}}],
             "artifacts": [gate, essay],
         }
@@ -57,13 +66,14 @@ def play(folder: Path, natives: tuple[Native, ...] = (), **performers: Any) -> R
     off = {name: {"enabled": False} for name in ("filesystem", "fetch")}
     run = scripworld.run(
         scenario,
-        minds={"a": Scripted([Read("essay")])},
+        minds={"a": Scripted([action])},
         natives=natives,
         performers=performers,
         until_us=20_000_000,
         settings={
             "store": {"runs_dir": str(folder / "runs")},
             "genesis": {"mcp": {"servers": off}},
+            "runner": {"effects_in_flight_max": at_one_time},
         },
     )
     run.verify()
@@ -86,6 +96,27 @@ def test_a_person_is_asked_and_approves(tmp_path: Path):
     assert person.asked[0]["from"] == "essay"
     assert person.asked[0]["schema"]["required"] == ["approved"]
     assert run.state().ledger.balances["author"] == 7
+
+
+def test_a_person_is_shown_what_is_asked_for_before_what_the_contract_says(tmp_path: Path):
+    person = Answers({"approved": True})
+
+    play(tmp_path, (HUMAN,), Edit("essay", "words", "w" * 3_000), genesis_human=person)
+
+    carried = '{"new":"' + "w" * (2_000 - 8)
+    assert [asked["question"] for asked in person.asked] == [
+        "May a edit essay? It carries 3024 bytes, which begin: "
+        + carried
+        + " Its contract gate asks: is it wise?"
+    ]
+
+
+def test_a_person_is_asked_where_one_effect_is_performed_at_a_time(tmp_path: Path):
+    person = Answers({"approved": True})
+
+    run = play(tmp_path, (HUMAN,), at_one_time=1, genesis_human=person)
+
+    assert Done("words") in answers(run)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +156,13 @@ def test_a_program_can_approve_by_itself(tmp_path: Path):
     assert performer.asked == [
         {
             "artifact": "essay",
+            "owner": "author",
             "contract": "gate",
             "caller": "a",
             "action": "read",
             "method": None,
-            "reason": "is it wise?",
+            "asks_for": "",
+            "size_bytes": 0,
+            "contract_says": "is it wise?",
         }
     ]

@@ -76,6 +76,7 @@ def play(
     clock: str = "virtual",
     compute: int = 1_000,
     until_us: int = 20 * SECOND_US,
+    at_one_time: int = 8,
     **arguments: Any,
 ) -> tuple[Run, Answers]:
     quotas = {"compute": compute}
@@ -103,6 +104,7 @@ def play(
         until_us=until_us,
         settings={
             "store": {"runs_dir": str(folder / "runs")},
+            "runner": {"effects_in_flight_max": at_one_time},
             "genesis": {"mcp": {"servers": off | {"curious": server}}},
             "world": {"costs": {"genesis_model": {"*": price}}},
         },
@@ -176,6 +178,22 @@ def test_a_person_answers_the_server(tmp_path: Path):
     assert texts_of(run) == ['{"sure": true}']
     schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}}
     assert person.asked == [{"question": "really?", "from": CURIOUS, "schema": schema}]
+
+
+@pytest.mark.parametrize("clock", ["virtual", "wall"])
+def test_a_server_is_answered_where_one_effect_is_performed_at_a_time(tmp_path: Path, clock: str):
+    until_us = 20 * SECOND_US if clock == "virtual" else 4 * SECOND_US
+    run, _ = play(
+        tmp_path,
+        *(LIST, CONFIRM, THINK),
+        answer={"sure": True, **WORDS},
+        clock=clock,
+        until_us=until_us,
+        at_one_time=1,
+    )
+
+    assert len(texts_of(run)) == 2
+    assert "refused" not in "".join(texts_of(run))
 
 
 def test_where_there_is_no_model_and_nobody_the_server_is_refused_at_once(tmp_path: Path):

@@ -366,7 +366,11 @@ def test_the_schema_and_the_documentation_are_not_stale():
 
 
 def test_a_changed_number_makes_the_schema_and_the_documentation_stale(tmp_path):
-    for name in ("config/config.yaml", "config/schema.yaml", "docs/architecture/current/configuration.md"):
+    for name in (
+        "config/config.yaml",
+        "config/schema.yaml",
+        "docs/architecture/current/configuration.md",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     path = tmp_path / "config/config.yaml"

@@ -17,13 +17,15 @@ from scripworld.genesis.mint_auction import MintFigures
 from scripworld.interfaces.economy import show_economy, sparks
 from scripworld.interfaces.tables import console
 from scripworld.simulation.deals import Deals, LoanSummary
-from scripworld.simulation.economy import EarningSummary, EconomySummary, gini
+from scripworld.simulation.economy import EarningSummary, EconomySummary
+from scripworld.simulation.inequality import gini
 from scripworld.simulation.report import Summary, summarize
 from scripworld.simulation.series import BUCKETS_MAX, Series
 from scripworld.world import (
     BlobRef,
     Contract,
     Done,
+    Edit,
     EffectResult,
     Envelope,
     Invoke,
@@ -278,6 +280,79 @@ def test_what_failed_is_no_capital(town: Town):
     town.ask("ann", "broken", "run")
 
     assert town.economy().capital.depths == []
+
+
+# What several take from.
+
+
+def pool(town: Town, **told: Any) -> None:
+    town.write("ben", "lake", json.dumps(told), type="commons", contract=Contract("freeware"))
+
+
+def test_a_commons_is_told_round_by_round(town: Town):
+    pool(town, round=1, stock=90, caught={"ann": 10}, nets="whatever else")
+    pool(town, round=1, stock=80, caught={"ann": 10, "cas": 10})
+    town.act("ben", Edit("lake", '"stock": 80', '"stock": 70'))
+    pool(town, round=3, stock=9, caught={"ann": 20, "cas": 60}, collapsed=3)
+
+    (told,) = town.economy().commons
+
+    assert (told.artifact, told.owner, told.rule) == ("lake", "ben", "private")
+    assert (told.rounds, told.collapsed, told.left) == (3, 3, [70, None, 9])
+    assert told.taken == {"cas": 60, "ann": 20}
+    assert [*told.taken] == ["cas", "ann"]
+    assert told.gini == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a lake",
+        "[]",
+        '{"round": 1}',
+        '{"round": -1, "stock": 5}',
+        '{"round": 1, "stock": -5}',
+        '{"round": 1000000000, "stock": 5}',
+        '{"round": 1, "stock": 5, "caught": {"ann": "much"}}',
+        '{"round": 1, "stock": 5, "x": ' + "[" * 5_000,
+    ],
+)
+def test_what_only_says_that_it_is_a_commons_is_passed_over(town: Town, content: str):
+    town.write("ann", "lake", content, type="commons")
+
+    assert town.economy().commons == []
+
+
+def test_a_large_commons_is_read_by_its_hash_and_passed_over_without_its_content(town: Town):
+    pool(town, round=1, stock=90, caught={f"fisher_{n}": 1 for n in range(200)})
+    rows = town.log.records
+    more: dict[str, Any] = {"run": "r", "scenario": "s", "ended": "", "real_s": 0.0}
+
+    assert len(town.economy().commons[0].taken) == 200
+    assert summarize(rows(), **more).economy.commons == []
+    assert "5 others 5" not in shown(town.economy())
+    assert "195 others 195" in shown(town.economy())
+
+
+def test_a_commons_is_shown_with_when_it_collapsed(town: Town):
+    pool(town, round=1, stock=90, caught={"ann": 1_000})
+    pool(town, round=2, stock=0, caught={"ann": 1_090}, collapsed=2)
+
+    told = shown(town.economy())
+
+    for piece in ("█▁", "in round 2", "1,090", "ann 1,090", "private"):
+        assert piece in told
+
+
+def test_what_code_pays_of_what_it_holds_is_a_payout(town: Town):
+    town.service(
+        "ben", "coop", 0, [False, "genesis_ledger", "transfer", {"to": "cas", "amount": 7}]
+    )
+
+    town.done("ann", "coop", "run")
+
+    assert earned(town.economy())["cas", "payout", "coop"] == (1, 7)
+    assert "coop 7" in shown(town.economy())
 
 
 # Inequality.

@@ -270,7 +270,7 @@ def test_who_has_no_compute_sleeps_exactly_until_it_has(world: World):
     assert len(refusals) in (2, 3)
 
 
-def test_who_has_no_quota_at_all_rests_and_is_not_asked_again_and_again(world: World):
+def test_who_has_no_quota_at_all_rests_until_it_gets_some_and_leaves_no_records(world: World):
     asked: list[int] = []
 
     def choose(o: Observation) -> Decision:
@@ -279,7 +279,11 @@ def test_who_has_no_quota_at_all_rests_and_is_not_asked_again_and_again(world: W
 
     run = world.run(choose, compute=0, until_s=100)
 
-    assert asked == [0, 30 * SECOND_US, 60 * SECOND_US, 90 * SECOND_US]
+    assert asked == [0]
+    tried, sleep = steps_of(run, "a")
+    assert isinstance(tried.answer, Refused)
+    assert isinstance(sleep.input, Envelope)
+    assert isinstance(sleep.input.action, Sleep)
     assert run.state().ledger.balances["a"] == 10
 
 

@@ -137,7 +137,12 @@ def _spawn(ctx: Context, args: dict[str, Any]) -> Done | Failed:
 
 def _give(ctx: Context, args: dict[str, Any]) -> Done | Failed:
     artifact = ctx.state.artifacts.by_id[args["id"]]
-    return ctx.transfer_ownership(artifact, args["to"]) or Done()
+    return ctx.transfer_ownership(artifact, args["to"], artifact.stored_for) or Done()
+
+
+def _sell(ctx: Context, args: dict[str, Any]) -> Done | Failed:
+    artifact = ctx.state.artifacts.by_id[args["id"]]
+    return ctx.transfer_ownership(artifact, args["to"], args["to"]) or Done()
 
 
 def _churn(ctx: Context, args: dict[str, Any]) -> Failed:
@@ -147,7 +152,8 @@ def _churn(ctx: Context, args: dict[str, Any]) -> Failed:
     assert ctx.transfer_quota("churned", "compute", 1) is None
     assert ctx.transfer_quota("churned", "budget", 1) is None
     for id in args["ids"]:
-        assert ctx.transfer_ownership(ctx.state.artifacts.by_id[id], "carol") is None
+        artifact = ctx.state.artifacts.by_id[id]
+        assert ctx.transfer_ownership(artifact, "carol", "carol") is None
     first = ctx.state.next_hold
     for hold in range(first, first + 3):
         ctx._note(ScripHeld(hold, ctx.caller, 2, ctx.state.now_us + 5))
@@ -227,6 +233,7 @@ def natives() -> dict[str, Native]:
         plain("give_quota", _give_quota, to="string", resource="string", amount="integer"),
         plain("spawn", _spawn, id="string"),
         plain("give", _give, id="string", to="string"),
+        plain("sell", _sell, id="string", to="string"),
         plain("who", _who, id="string"),
         plain("may", _may, id="string", what="string"),
         plain("hold", _hold, amount="integer", expires_us="integer"),

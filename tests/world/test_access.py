@@ -10,14 +10,18 @@ from scripworld.world import (
     ArtifactSpec,
     CallBack,
     Code,
+    Context,
     Contract,
+    Cost,
     Delete,
     Diverge,
     Done,
     Edit,
+    Effect,
     Failed,
     Invoke,
     Limits,
+    Native,
     NoCode,
     PrincipalSpec,
     Raise,
@@ -26,13 +30,14 @@ from scripworld.world import (
     Return,
     Sleep,
     Tool,
+    Waiting,
     Write,
     restore,
     verify,
 )
 from scripworld.world.ledger import SCRIP_MAX
 
-from .lab import MINUTE_US, CodeError, Lab, config
+from .lab import MINUTE_US, CodeError, Lab, config, effect
 
 CHECK = {"check": {}}
 
@@ -451,8 +456,9 @@ def test_a_contract_looks_at_what_is_free_and_asks_what_changes_nothing(lab: Lab
 )
 def test_a_contract_changes_nothing(lab: Lab, action):
     lab.code("bob", "shop", verdict(None), Contract("public"))
-    # The contract is a principal, so that it could pay.
+    # The contract is a principal with room, so that it could pay and make something.
     lab.invoke("carol", "bank", "spawn", id="watcher")
+    lab.invoke("carol", "bank", "give_quota", to="watcher", resource="stored_bytes", amount=50)
     lab.code("carol", "gate", verdict({"verdict": "allow"}), methods=CHECK)
     lab.write("bob", "priced", "x", contract=Contract("pay_per_use", 3))
     lab.pass_us(1_000_000)
@@ -584,6 +590,101 @@ def test_a_genesis_artifact_is_told_why_its_caller_may_not(lab: Lab):
     assert short.code == Code.COMPUTE_MAX_EXCEEDED
     assert asks.code == Code.PERMISSION_DENIED
     assert "asks a person: read it yourself" in asks.detail
+
+
+MAY = Invoke("bank", "may", {"id": "note", "what": "read"})
+
+
+@pytest.mark.parametrize(("most", "is_paid"), [(6, False), (7, True)])
+def test_what_a_genesis_artifact_pays_for_its_caller_counts_for_the_most_that_a_call_may_cost(
+    lab: Lab, most: int, is_paid: bool
+):
+    guarded(lab, verdict(PRICED))
+
+    answer = lab.do("alice", MAY, price_max_scrip=most)
+
+    assert isinstance(answer, Done) == is_paid
+    if not is_paid:
+        assert answer == Failed(
+            Code.PRICE_ABOVE_MAX, "it costs 7 scrip, more than the most it may: 6"
+        )
+    assert lab.scrip("alice", "bob") == ([993, 507] if is_paid else [1_000, 500])
+
+
+@pytest.mark.parametrize("most", [9, 10])
+def test_the_price_of_a_method_and_what_its_handler_pays_are_bounded_together(new_lab, most: int):
+    lab = new_lab(costs={"bank": {"may": Cost({"compute": 1}, price_scrip=3)}})
+    guarded(lab, verdict(PRICED))
+
+    answer = lab.do("alice", MAY, price_max_scrip=most)
+
+    assert isinstance(answer, Done) == (most == 10)
+    assert lab.scrip("alice", "genesis") == ([990, 3] if most == 10 else [1_000, 0])
+
+
+def test_a_call_back_bounds_what_a_genesis_artifact_pays_for_it(lab: Lab):
+    def buyer(caller, args):
+        answer = yield CallBack(MAY, False, args["x"])
+        return [type(answer).__name__, getattr(answer, "code", None)]
+
+    guarded(lab, verdict(PRICED))
+    assert lab.invoke("bob", "bank", "spawn", id="shop") == Done("shop")
+    assert lab.invoke("alice", "bank", "transfer", to="shop", amount=20) == Done(980)
+    lab.code("bob", "shop", buyer)
+
+    assert lab.invoke("alice", "shop", "go", x=6) == Done(["Failed", Code.PRICE_ABOVE_MAX])
+    assert lab.invoke("alice", "shop", "go", x=7) == Done(["Done", None])
+    assert lab.scrip("shop") == [13]
+
+
+def _agent(ctx: Context, args: dict[str, Any]) -> Any:
+    """Pay for the note, then ask, answer at once, or fail."""
+    allowed = ctx.may(ctx.state.artifacts.by_id["note"], "read")
+    assert not isinstance(allowed, Failed), allowed
+    if allowed.price_scrip and ctx.transfer(allowed.payee, allowed.price_scrip):
+        return Refused(Code.SCRIP_INSUFFICIENT, "too poor")
+    told = {"ask": Effect("oracle", {}), "tell": Done("told")}
+    return told.get(args["question"], Failed(Code.NOT_OPEN, "closed"))
+
+
+@pytest.fixture
+def agency(new_lab) -> Lab:
+    """An artifact whose one method, of 5 compute and 5 scrip, has an effect, and reads what has a price."""
+    cost = {"agency": {"*": Cost({"compute": 5}, price_scrip=5)}}
+    methods = {"act": effect("act", _agent)}
+    return new_lab(costs=cost, more=[Native("agency", "", methods)])
+
+
+@pytest.mark.parametrize("question", ["ask", "tell"])
+def test_a_handler_that_spent_what_its_effect_costs_is_refused_and_undone(
+    agency: Lab, question: str
+):
+    lab, act = agency, Invoke("agency", "act", {"question": question})
+    guarded(lab, verdict({"verdict": "allow", "price_scrip": 997}))
+
+    refused = lab.refuses(Code.SCRIP_INSUFFICIENT, lambda: lab.do("alice", act), charged=2)
+    assert refused.detail == "it costs 5 scrip and alice can spend 3: earn more first"
+    lab.program("cheap", verdict(PRICED))
+    assert lab.write("carol", "gate", "cheap") == Done()
+    above = lab.refuses(
+        Code.PRICE_ABOVE_MAX, lambda: lab.do("alice", act, price_max_scrip=11), charged=2
+    )
+    assert above.detail == "it costs 5 scrip, more than the most it may: 4"
+    answer = lab.do("alice", act, price_max_scrip=12)
+    assert isinstance(answer, Waiting if question == "ask" else Done)
+
+
+@pytest.mark.parametrize("question", ["ask", "tell", "fail"])
+def test_a_handler_whose_checks_used_up_the_compute_of_its_effect_is_refused(
+    agency: Lab, question: str
+):
+    guarded(agency, verdict({"verdict": "allow"}))
+    act = Invoke("agency", "act", {"question": question})
+
+    agency.refuses(
+        Code.COMPUTE_MAX_EXCEEDED, lambda: agency.do("alice", act, compute_max=6), charged=2
+    )
+    assert not isinstance(agency.do("alice", act, compute_max=7), Refused)
 
 
 def test_a_check_asks_no_contract_through_a_genesis_artifact(lab: Lab):

@@ -20,6 +20,7 @@ from scripworld.world import (
     Waiting,
     Write,
 )
+from scripworld.world.approvals import ASKED_CHARS_MAX
 
 from .lab import QUOTAS, CodeError, Lab
 from .test_access import guarded, verdict
@@ -49,6 +50,7 @@ ACTIONS = {
     "edit": (Edit("note", "secret", "open"), None),
     "delete": (Delete("note"), None),
 }
+CARRIED = {"write": '{"content":"new"}', "edit": '{"new":"open","old":"secret"}'}
 CASES = pytest.mark.parametrize(
     ("what", "action", "result"), [(what, *case) for what, case in ACTIONS.items()]
 )
@@ -67,11 +69,14 @@ def test_an_action_waits_until_it_is_approved_and_is_taken_then(
     assert (request.performer, request.artifact, request.method) == (APPROVAL, "note", what)
     assert request.payload == {
         "artifact": "note",
+        "owner": "bob",
         "contract": "gate",
         "caller": "alice",
         "action": what,
         "method": None,
-        "reason": "is it wise?",
+        "asks_for": CARRIED.get(what, ""),
+        "size_bytes": len(CARRIED.get(what, "")),
+        "contract_says": "is it wise?",
     }
     assert lab.state.ledger.available("alice") == 993
     assert lab.scrip("alice", "bob") == [1_000, 500]
@@ -124,6 +129,7 @@ def test_an_invocation_waits_before_its_frame_begins(lab: Lab, killed: bool):
     (request,) = lab.world.requests
     assert (request.method, request.payload["action"]) == ("go", "invoke")
     assert request.payload["method"] == "go"
+    assert (request.payload["asks_for"], request.payload["size_bytes"]) == ('{"x":[1]}', 9)
     assert lab.runner.calls[-1].artifact == "gate"
     if killed:
         lab.restart()
@@ -368,12 +374,42 @@ def test_large_content_waits_by_its_hash(lab: Lab):
     assert lab.world.text(content(lab, "note")) == "w" * 3_000
 
 
-def test_a_price_that_was_held_goes_to_whom_the_contract_named_then(lab: Lab):
-    waiting = lab.read("alice", "note")
-    lab.settle(lab.invoke("bob", "bank", "give", id="note", to="carol"), None)
+@CASES
+@pytest.mark.parametrize("change", ["owner", "contract"])
+def test_an_approval_does_not_outlive_the_owner_or_the_contract_that_asked(
+    lab: Lab, what: str, action: Any, result: Any, change: str
+):
+    waiting = lab.do("alice", action)
+    if change == "owner":
+        assert lab.invoke("bob", "bank", "give", id="note", to="carol") == Done()
+    else:
+        own = lab.write("bob", "note", "secret", contract=Contract("private"))
+        assert lab.settle(own, YES).answer == Done()
+    lab.restart()
 
-    assert lab.settle(waiting, YES).answer == Done("secret")
-    assert lab.scrip("alice", "bob", "carol") == [993, 507, 0]
+    settled = lab.settle(waiting, YES)
+
+    assert settled.answer == Failed(
+        Code.PERMISSION_DENIED,
+        f"alice may not {what} note: its owner or contract changed while it waited for an approval: "
+        "ask again",
+    )
+    assert content(lab, "note") == "secret"
+    assert lab.scrip("alice", "carol") == [1_000, 0]
+    assert lab.state.ledger.held == {}
+
+
+def test_a_person_sees_what_weighs_most_and_how_much_there_is(lab: Lab):
+    text = "é" * 3_000
+    waiting = lab.write("bob", "note", text, contract=Contract("private"), description="mine")
+
+    payload = lab.world.requests[-1].payload
+
+    whole = '{"contract":["private",0,[]],"description":"mine","content":"' + text + '"}'
+    assert payload["asks_for"] == whole[:ASKED_CHARS_MAX]
+    assert payload["size_bytes"] == len(whole.encode())
+    lab.restart()
+    assert lab.settle(waiting, YES).answer == Done()
 
 
 def test_nobody_is_asked_about_what_is_bound(new_lab):

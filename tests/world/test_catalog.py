@@ -96,7 +96,7 @@ def test_the_index_equals_a_search_through_everything(changes):
         elif name == "delete" and id in artifacts.by_id:
             artifacts.deleted(ArtifactDeleted(id))
         elif name == "give" and id in artifacts.by_id:
-            artifacts.transferred(OwnershipTransferred(id, what), 0)
+            artifacts.transferred(OwnershipTransferred(id, what, what), 0)
         if name == "ask":
             catalog.page("all", "", 3)
     for word in ("red", "blue"):

@@ -81,14 +81,33 @@ def test_a_key_keeps_the_wait_that_its_principal_was_told(lab: Lab):
     assert lab.do("alice", go, compute_max=10, idempotency_key="k") == Done(2)
 
 
-def test_a_key_that_was_forgotten_while_it_waited_stays_forgotten(lab: Lab):
-    waiting = lab.do("alice", Invoke("oracle", "ask"), idempotency_key="k")
+def test_the_key_of_what_waits_is_not_forgotten(lab: Lab):
+    ask = Invoke("oracle", "cheap")
+    waiting = lab.do("alice", ask, idempotency_key="k")
     for key in ("k1", "k2", "k3"):
         pay(lab, key)
+    lab.restart()
 
+    assert lab.do("alice", ask, idempotency_key="k") == waiting
+    lab.refuses(Code.KEY_REUSED, lambda: pay(lab, "k"))
+    assert len(lab.state.effects) == 1
     lab.settle(waiting, 1)
+    assert lab.do("alice", ask, idempotency_key="k") == Done(1)
+    assert list(lab.state.keys["alice"]) == ["k", "k2", "k3"]
 
-    assert "k" not in lab.state.keys["alice"]
+
+def test_where_all_keys_wait_the_newest_is_remembered_too(lab: Lab):
+    ask = Invoke("oracle", "free")
+    waiting = [lab.do("alice", ask, idempotency_key=f"w{n}") for n in range(4)]
+
+    assert pay(lab, "k") == pay(lab, "k") == Done(995)
+    assert list(lab.state.keys["alice"]) == ["w0", "w1", "w2", "w3", "k"]
+
+    pay(lab, "k1")
+    assert list(lab.state.keys["alice"]) == ["w0", "w1", "w2", "w3", "k1"]
+    for answer in waiting:
+        lab.settle(answer, 1)
+    assert len(lab.state.keys["alice"]) == 3
 
 
 def test_what_an_asker_does_with_its_answer_changes_no_memory(lab: Lab):

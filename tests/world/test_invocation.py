@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -10,6 +12,7 @@ from scripworld.world import (
     Delete,
     Diverge,
     Done,
+    Edit,
     EffectResult,
     Failed,
     Invoke,
@@ -101,7 +104,7 @@ def test_the_immediate_caller_is_what_a_contract_sees(lab: Lab):
     assert lab.read("alice", "diary").code == Code.PERMISSION_DENIED
 
 
-def test_what_code_makes_belongs_to_its_owner_and_is_stored_for_who_acted(lab: Lab):
+def test_what_code_makes_belongs_to_its_owner_and_is_stored_for_that(lab: Lab):
     def maker(caller, args):
         answer = yield CallBack(Write("made", "x" * 10))
         return plainly(answer)
@@ -110,7 +113,87 @@ def test_what_code_makes_belongs_to_its_owner_and_is_stored_for_who_acted(lab: L
 
     assert lab.invoke("alice", "shop", "go") == Done(["done", None])
     made = lab.state.artifacts.by_id["made"]
-    assert (made.owner, made.stored_for, made.stored_bytes) == ("bob", "alice", 10)
+    assert (made.owner, made.stored_for, made.stored_bytes) == ("bob", "bob", 10)
+
+
+def test_code_of_another_fills_nobody_s_quota_but_its_owner_s(lab: Lab):
+    def filler(caller, args):
+        answers = []
+        public = Write("made", "x" * 10, contract=Contract("public"))
+        for action in (public, Write("more", "x"), Edit("made", "x" * 10, "y" * 11)):
+            answer = yield CallBack(action)
+            answers.append([int(answer.code), answer.detail] if answer != Done() else [])
+        return answers
+
+    used = lab.state.resources.stocks["stored_bytes"].used
+    lab.code("bob", "shop", filler)
+    lab.world.operate(SetLimit("alice", "stored_bytes", used["alice"]), 0)
+    lab.world.operate(SetLimit("bob", "stored_bytes", used["bob"] + 10), 0)
+    before = used["alice"]
+
+    answer = lab.invoke("alice", "shop", "go")
+
+    what = "stored_bytes and bob has {}: delete something first, or transfer it some quota"
+    no = int(Code.QUOTA_EXCEEDED)
+    assert answer == Done(
+        [[], [no, f"it takes 1 {what.format(0)}"], [no, f"it takes 11 {what.format(10)}"]]
+    )
+    assert used["alice"] == before
+
+
+def test_what_code_writes_of_another_is_stored_for_the_owner_of_the_code(lab: Lab):
+    def writer(caller, args):
+        yield CallBack(Write("board", "x" * 10))
+        answer = yield CallBack(Edit("board", "x" * 10, "y" * 11))
+        return plainly(answer)
+
+    lab.write("carol", "board", "", contract=Contract("public"))
+    lab.code("bob", "shop", writer)
+
+    assert lab.invoke("alice", "shop", "go") == Done(["done", None])
+    board = lab.state.artifacts.by_id["board"]
+    assert (board.owner, board.stored_for, board.stored_bytes) == ("carol", "bob", 11)
+
+
+def test_a_gift_is_no_way_to_fill_a_quota_by_code(lab: Lab):
+    """Under the giver's contract the new owner may not even delete it, and the giver's code writes it."""
+
+    def rule(caller, args):
+        yield from ()
+        return {"verdict": "allow" if args["caller"] in ("bob", "shop") else "deny"}
+
+    def filler(caller, args):
+        answer = yield CallBack(Write("gift", "x" * 1_000))
+        return plainly(answer)
+
+    checked = {name: {} for name in ("caller", "action", "method", "artifact")}
+    lab.code("bob", "rule", rule, methods={"check": {"properties": checked}})
+    lab.code("bob", "shop", filler)
+    lab.write("bob", "gift", "", contract=Contract("rule"))
+    lab.invoke("bob", "bank", "give", id="gift", to="carol")
+
+    assert lab.invoke("bob", "shop", "go") == Done(["done", None])
+    assert lab.delete("carol", "gift").code == Code.PERMISSION_DENIED
+    gift = lab.state.artifacts.by_id["gift"]
+    assert (gift.owner, gift.stored_for) == ("carol", "bob")
+    assert "carol" not in lab.state.resources.stocks["stored_bytes"].used
+
+
+def test_code_that_is_a_principal_writes_on_its_own_quota(lab: Lab):
+    def keeper(caller, args):
+        answer = yield CallBack(Write("state", "x" * args["n"]))
+        return plainly(answer)
+
+    lab.invoke("bob", "bank", "spawn", id="pond")
+    lab.code("bob", "pond", keeper, methods={"go": {"properties": {"n": {}}}})
+    lab.invoke("bob", "bank", "give", id="pond", to="pond")
+    no = lab.invoke("alice", "pond", "go", n=5)
+    assert no == Done(["refused", int(Code.QUOTA_EXCEEDED)])
+    lab.invoke("bob", "bank", "give_quota", to="pond", resource="stored_bytes", amount=50)
+
+    assert lab.invoke("alice", "pond", "go", n=5) == Done(["done", None])
+    state = lab.state.artifacts.by_id["state"]
+    assert (state.owner, state.stored_for) == ("pond", "pond")
 
 
 def test_all_five_actions_are_there_for_code(lab: Lab):
@@ -820,6 +903,55 @@ def test_a_frame_without_compute_left_can_return_and_nothing_else(lab: Lab):
 
     assert lab.settle(one, 1).answer == Done(1)
     assert lab.settle(two, 1).answer.code == Code.COMPUTE_MAX_EXCEEDED
+
+
+def test_a_frame_that_is_run_again_pays_again_for_each_call_back_that_it_goes_through(lab: Lab):
+    def asker(caller, args):
+        yield CallBack(Read("motto"))
+        yield CallBack(Read("motto"))
+        for _ in range(args["x"]):
+            yield ASK
+        return "done"
+
+    lab.code("bob", "shop", asker)
+    waiting = lab.invoke("alice", "shop", "go", x=3)
+    used = [lab.used("alice")]
+    while isinstance(waiting, Waiting):
+        waiting = lab.settle(waiting, 1).answer
+        used.append(lab.used("alice"))
+
+    assert waiting == Done("done")
+    # two reads, then each time one answer more; and a call back that waits again
+    assert [after - before for before, after in pairwise(used)] == [2 + 1, 3 + 1, 4]
+
+
+def test_a_frame_that_cannot_pay_to_be_run_again_fails(lab: Lab):
+    def asker(caller, args):
+        for _ in range(3):
+            yield CallBack(Read("motto"))
+        yield ASK
+        yield CallBack(Write("late", "x"))
+
+    lab.code("bob", "shop", asker)
+    # admission, frame, three reads at two each, and a call back take nine
+    waiting = lab.do("alice", Invoke("shop", "go"), compute_max=9 + 2)
+    used, calls = lab.used("alice"), len(lab.runner.calls)
+
+    settled = lab.settle(waiting, 1)
+
+    assert settled.answer.code == Code.COMPUTE_MAX_EXCEEDED
+    assert settled.answer.committed
+    assert (lab.used("alice"), len(lab.runner.calls)) == (used, calls)
+    assert lab.state.resources.holds == {}
+
+
+def test_an_effect_whose_caller_was_deleted_meanwhile_fails(new_lab):
+    lab = new_lab(costs={})
+    lab.code("bob", "shop", relay)
+    waiting = lab.invoke("alice", "shop", "go", x=["oracle", "shout"])
+    assert lab.delete("bob", "shop") == Done()
+
+    assert lab.settle(waiting, "hello").answer == Done(["failed", Code.NOT_FOUND])
 
 
 def test_nobody_calls_code_where_no_runner_is(new_lab):

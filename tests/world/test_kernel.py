@@ -198,6 +198,23 @@ def test_what_a_contract_denies_is_refused(lab: Lab):
     lab.refuses(Code.PERMISSION_DENIED, lambda: lab.delete("bob", "note"))
 
 
+def test_the_sentence_of_a_no_is_bounded_whoever_wrote_it(new_lab):
+    lab = new_lab(limits=Limits(args_depth_max=16))
+    long = "x" * 50_000
+
+    for answer in (
+        lab.read("alice", long),
+        lab.invoke("alice", "bank", "transfer", to=long, amount=1),
+        lab.invoke("alice", "bank", "echo", value="x", **{f"more {n}": n for n in range(5_000)}),
+        lab.settle(
+            lab.invoke("alice", "oracle", "free"), code=Code.TOOL_FAILED, detail=long
+        ).answer,
+        Failed(Code.TOOL_FAILED, long),
+    ):
+        assert 0 < len(answer.detail) <= 2_000
+    assert all(len(row[2]) < 200_000 for row in lab.rows)
+
+
 def test_a_price_above_the_maximum_is_refused(lab: Lab):
     lab.write("bob", "book", "text", contract=Contract("pay_per_use", 20))
 

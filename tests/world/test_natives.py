@@ -72,10 +72,39 @@ def test_a_description_of_a_principal_is_bounded_and_can_be_empty(lab: Lab):
     assert lab.state.artifacts.by_id["eve"].stored_bytes == 0
 
 
-def test_ownership_moves_with_the_bytes(lab: Lab):
+def sell(lab: Lab, who: str, id: str, to: str):
+    return lab.do(who, Invoke("bank", "sell", {"id": id, "to": to}))
+
+
+def test_a_gift_leaves_its_bytes_where_they_are_until_it_is_written(lab: Lab):
+    used = lab.state.resources.stocks["stored_bytes"].used
+    before = used["bob"]
     lab.write("bob", "note", "x" * 100)
+    lab.world.operate(SetLimit("carol", "stored_bytes", 10), 0)
 
     assert give(lab, "bob", "note", "carol") == Done()
+
+    note = lab.state.artifacts.by_id["note"]
+    assert (note.owner, note.stored_for, used["bob"]) == ("carol", "bob", before + 100)
+    assert lab.write("carol", "note", "x" * 11).code == Code.QUOTA_EXCEEDED
+    assert lab.write("carol", "note", "x" * 10) == Done()
+    assert (used["bob"], used["carol"]) == (before, 10)
+
+
+def test_a_gift_that_is_deleted_gives_its_bytes_back_to_who_holds_them(lab: Lab):
+    used = lab.state.resources.stocks["stored_bytes"].used
+    before = used["bob"]
+    lab.write("bob", "note", "x" * 100)
+    give(lab, "bob", "note", "carol")
+
+    assert lab.delete("carol", "note") == Done(None)
+    assert used["bob"] == before
+
+
+def test_what_is_sold_takes_its_bytes_along(lab: Lab):
+    lab.write("bob", "note", "x" * 100)
+
+    assert sell(lab, "bob", "note", "carol") == Done()
 
     note = lab.state.artifacts.by_id["note"]
     assert (note.owner, note.stored_for) == ("carol", "carol")
@@ -84,17 +113,18 @@ def test_ownership_moves_with_the_bytes(lab: Lab):
     assert lab.read("bob", "note").code == Code.PERMISSION_DENIED
 
 
-def test_ownership_needs_room(lab: Lab):
+def test_what_is_sold_needs_room(lab: Lab):
     lab.write("bob", "note", "x" * 100)
     lab.write("bob", "empty", "")
     lab.world.operate(SetLimit("carol", "stored_bytes", 99), 0)
 
-    answer = give(lab, "bob", "note", "carol")
+    answer = sell(lab, "bob", "note", "carol")
 
     assert isinstance(answer, Failed)
     assert answer.code == Code.QUOTA_EXCEEDED
-    assert give(lab, "bob", "empty", "carol") == Done()
-    assert give(lab, "bob", "note", "bob") == Done()
+    assert "it takes 100 stored_bytes and carol has 99: delete" in answer.detail
+    assert sell(lab, "bob", "empty", "carol") == Done()
+    assert sell(lab, "bob", "note", "bob") == Done()
 
 
 @pytest.mark.parametrize(

@@ -280,6 +280,7 @@ def test_an_artifact_that_is_too_large_is_not_made(lab: Lab):
     most = lab.config.limits.content_bytes_max
     context = lab.world._actions.context
 
+    context.caller = "alice"
     assert context.make("loan", "bob", "loan", "", "x" * (most + 1)).code == Code.CONTENT_TOO_LARGE
     assert use(lab, "make", "loan", "bob", "loan", "", "x" * 10_001).code == Code.QUOTA_EXCEEDED
     assert use(lab, "make", "motto", "bob", "loan", "", "").code == Code.ID_TAKEN

@@ -79,7 +79,7 @@ def test_no_two_kinds_share_a_tag(kinds):
         (Charged("alice", 5), ("alice",)),
         (ScripTransferred("alice", "bob", 5), ("alice", "bob")),
         (QuotaTransferred("alice", "bob", "compute", 5), ("alice", "bob")),
-        (OwnershipTransferred("motto", "bob"), ("motto", "bob")),
+        (OwnershipTransferred("motto", "bob", "eve"), ("motto", "bob")),
         (ScripPosted(5, "bob", 5), ("bob",)),
         (EffectSettled("5.0"), ()),
         (Noted("bank", "key", 5), ("bank",)),

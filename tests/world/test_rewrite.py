@@ -67,7 +67,7 @@ def test_what_was_empty_can_be_filled(lab: Lab):
     assert stored(lab, "bob") == before + 3
 
 
-def test_the_bytes_are_those_of_who_pays(lab: Lab):
+def test_the_bytes_are_those_of_who_acts_itself(lab: Lab):
     before = stored(lab, "alice"), stored(lab, "bob")
 
     put(lab, "hers", by="alice")
@@ -87,7 +87,9 @@ def test_content_has_its_bound(lab: Lab):
     over = lab.world.config.limits.content_bytes_max + 1
     note = lab.state.artifacts.by_id["note"]
 
-    failed = lab.world._actions.context.rewrite(note, "y" * over)
+    context = lab.world._actions.context
+    context.caller = "bob"
+    failed = context.rewrite(note, "y" * over)
 
     assert failed.code == Code.CONTENT_TOO_LARGE
 

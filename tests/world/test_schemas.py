@@ -44,6 +44,19 @@ def test_it_says_in_a_sentence_what_does_not_fit(schema, value, said):
     assert said in validator.explain(value)
 
 
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (NAME, {"name": "x"} | {f"name {n}": n for n in range(5_000)}),
+        (NAME, {"name": "x", "y" * 100_000: 1}),
+        ({"required": ["z" * 100_000]}, {}),
+        ({"additionalProperties": {"type": "null"}}, {"y" * 100_000: 1}),
+    ],
+)
+def test_what_it_says_is_short_whatever_is_asked(schema, value):
+    assert len(Validator(schema, LIMITS).explain(value)) < 500
+
+
 def test_it_says_the_first_few_things_that_do_not_fit():
     properties = {name: {"type": "string"} for name in "abcdef"}
     validator = Validator({"properties": properties}, LIMITS)

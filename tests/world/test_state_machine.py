@@ -343,6 +343,26 @@ class WorldMachine(RuleBasedStateMachine):
         args = {"to": to, "resource": resource, "amount": amount}
         self.expect(who, lambda: self.lab.invoke(who, "bank", "give_quota", **args), decide)
 
+    @rule(who=ACTOR, to=ACTOR, id=st.sampled_from(IDS), how=st.sampled_from(["give", "sell"]))
+    def hand_over(self, who, to, id, how):
+        note = self.plain.notes.get(id)
+        if note is None:
+            return
+
+        def decide():
+            code = self.afford(who, 0, 1)
+            if code is not None:
+                return code
+            self.plain.use(who, "compute", 1)
+            if how == "sell":
+                if not self.store(to, id, note.content):
+                    return Code.QUOTA_EXCEEDED
+                note.stored_for = to
+            note.owner = to
+            return None
+
+        self.expect(who, lambda: self.lab.invoke(who, "bank", how, id=id, to=to), decide)
+
     @rule(who=ACTOR)
     def pay_per_use(self, who):
         def decide():
@@ -502,6 +522,7 @@ class WorldMachine(RuleBasedStateMachine):
             elif name == "ResourcePosted":
                 self.plain.held.pop(f"hold {fact.hold}")
             elif name == "ArtifactWritten":
+                assert fact.stored_for == "bob", "the shop's owner"
                 content = state.artifacts.by_id[fact.id].content
                 self.plain.notes[fact.id] = Note(
                     fact.owner, content, fact.contract, fact.stored_for
@@ -561,7 +582,7 @@ class WorldMachine(RuleBasedStateMachine):
                     assert left >= 0, (who, resource)
         for id, note in plain.notes.items():
             artifact = state.artifacts.by_id[id]
-            assert artifact.owner == note.owner
+            assert (artifact.owner, artifact.stored_for) == (note.owner, note.stored_for)
             assert self.lab.world.text(artifact.content) == self.lab.world.text(note.content)
             assert artifact.contract == note.contract
         assert plain.gone == state.artifacts.gone
