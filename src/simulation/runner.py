@@ -110,8 +110,8 @@ def run(
     recorded = None if effects_from is None else find_run(runs_dir, effects_from)
     extras = Extras(minds or {}, tuple(natives), performers or {}, recorded, on_progress)
     until = until_us or chosen.until_us or configured.runner.until_us
-    folder = make_run(runs_dir, run_id, chosen.name)
     with closing(code_of(configured)) as code:
+        folder = make_run(runs_dir, run_id, chosen.name)
         try:
             session = _begin(folder, chosen, configured, world, extras, code)
         except BaseException:  # nothing is committed, so there is nothing to keep

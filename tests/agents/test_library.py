@@ -50,6 +50,7 @@ ROW = {
     "description": "digest of a",
     "read_scrip": 3,
     "invoke_scrip": None,
+    "encumbered_by": None,
 }
 
 
