@@ -183,7 +183,7 @@ class Tools:
     fault_rate: float = 0.0
     dither: bool = False
     of: Callable[[EffectRequest], str] = lambda request: request.key
-    patience_s: float = 0.05
+    patience_s: float = 0.1
     performed: dict[str, int] = field(default_factory=dict)
     now: int = 0
 
@@ -225,7 +225,7 @@ class Tools:
         if kind == "lost":
             await asyncio.get_running_loop().create_future()
         if kind == "late":
-            await asyncio.sleep(TIMEOUT_US / 1e6 * 2)
+            await asyncio.sleep(10 * (TIMEOUT_US / 1e6 + self.patience_s))
         if kind == "code":
             return EffectResult(None, chance.choice(CODES), chance.choice(DETAILS))
         if kind == "size":
