@@ -31,7 +31,7 @@ LIMITS = Limits()
 
 
 def name_of(value: object) -> str:
-    return "deep" if isinstance(value, list) else ascii(value)[:60]
+    return "deep" if isinstance(value, list) else ascii(value)[:60].replace("\\", "/")
 
 
 def nested(levels: int) -> list:
