@@ -81,6 +81,7 @@ class Loop:
         self._make = make
         self._content: object = None
         self.steps = 0
+        self.decisions = 0
         self.tool_calls = 0
         self.writes = 0
         self.repeats = 0
@@ -118,6 +119,7 @@ class Loop:
             tuple(self._recent),
             tuple(agenda.signals.get(self.principal, ())),
             world.config.seed,
+            self.decisions,
         )
 
     def choose(self, world: World, now_us: int) -> Decision:
@@ -165,10 +167,15 @@ class Loop:
                 return Stop(f"its budget {name} of {bound} is reached")
         if self._short is not None:
             return self._wait_for_compute(now_us, self._short.retry_after_us)
-        if self.repeats >= budget.repeats_max and not self._rested:
+        if self._is_stuck:
             rest_us = budget.backoff_us << min(self.repeats - budget.repeats_max, 30)
             return Sleep(now_us + min(rest_us, budget.backoff_max_us), (self.principal,))
         return None
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether it repeats itself, and has not rested since."""
+        return self.repeats >= self.budget.repeats_max and not self._rested
 
     def envelope(self, decision: Decision) -> Envelope:
         """The mind's decision as this principal's envelope."""
@@ -194,6 +201,8 @@ class Loop:
         if isinstance(answer, Refused) and answer.code == Code.ADMISSION_EXCEEDED:
             self._short = answer
             return
+        forced = isinstance(action, Sleep) and (self._short is not None or self._is_stuck)
+        self.decisions += not forced
         self.writes += isinstance(action, Write | Edit | Delete) and not isinstance(answer, Refused)
         unkept = isinstance(answer, Refused) and answer.code in _UNKEPT
         self._remember(None if unkept else action, answer)
@@ -201,6 +210,7 @@ class Loop:
     def waits(self, action: Action | Rest) -> None:
         """Remember a step that waits for an effect."""
         self.steps += 1
+        self.decisions += 1
         self.tool_calls += isinstance(action, Invoke)
         self._waiting = action
 

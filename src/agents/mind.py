@@ -42,6 +42,8 @@ class Observation:
         recent: its last turns, oldest first.
         signals: what operators told it since its last step.
         seed: what its chance comes from, together with its name and the step.
+        decisions: how many of those steps its mind decided: without the rests that its loop took for
+            it, and without what was turned away for want of compute.
     """
 
     principal: str
@@ -53,6 +55,7 @@ class Observation:
     recent: tuple[Turn, ...]
     signals: tuple[str, ...]
     seed: int
+    decisions: int = 0
 
     def chance(self) -> Random:
         """Chance for this step: the same for the same seed, principal and step."""
@@ -102,9 +105,9 @@ class Scripted(Rules):
         self._decisions = decisions
 
     def choose(self, observation: Observation) -> Decision:
-        """The decision for this step."""
+        """The decision whose turn it is."""
         if callable(self._decisions):
             return self._decisions(observation)
-        if observation.step < len(self._decisions):
-            return self._decisions[observation.step]
+        if observation.decisions < len(self._decisions):
+            return self._decisions[observation.decisions]
         return Stop("the script is over")

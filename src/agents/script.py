@@ -42,7 +42,7 @@ class Script(Rules):
         steps = o.params().get("steps")
         if not isinstance(steps, list):
             return Stop("its params hold no list of steps")
-        left = o.step
+        left = o.decisions
         for number, step in enumerate(steps, 1):
             try:
                 times = _times(step)

@@ -254,7 +254,7 @@ def test_code_of_says_why_and_none_where_there_is_no_reason():
 def test_a_script_goes_through_its_decisions_and_stops():
     mind = Scripted([Read("a"), Read("b")])
 
-    decisions = [mind.choose(seen(step=step)) for step in (0, 1, 2, 9, 1)]
+    decisions = [mind.choose(seen(decisions=before)) for before in (0, 1, 2, 9, 1)]
     assert decisions == [Read("a"), Read("b"), *[Stop("the script is over")] * 2, Read("b")]
 
 

@@ -19,9 +19,9 @@ from scripworld.world import (
 )
 
 
-def choose(steps: Any, step: int = 0) -> Any:
+def choose(steps: Any, decisions: int = 0) -> Any:
     content = json.dumps({"mind": "script", "params": {"steps": steps}})
-    seen = Observation("ann", 5_000_000, step, 10, {}, content, (), (), 7)
+    seen = Observation("ann", 5_000_000, 99, 10, {}, content, (), (), 7, decisions)
     return Script().choose(seen)
 
 

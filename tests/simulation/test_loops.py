@@ -249,6 +249,29 @@ def test_another_action_ends_the_back_off(world: World):
     assert set(rests) == {SECOND_US}
 
 
+@pytest.mark.parametrize("steps", [2, 4, 5, 8, 13])
+def test_a_script_loses_no_step_to_a_rest_that_its_loop_takes(world: World, steps: int):
+    told = [Read("nothing")] * 6 + [Read(f"n{n}") for n in range(25)]
+
+    whole = world.run(list(told), agents={"repeats_max": 2}, compute=20, until_s=150)
+    run = world.run(list(told), agents={"repeats_max": 2}, compute=20, until_s=150, steps=steps)
+    run = scripworld.resume(
+        run.folder, until_us=150 * SECOND_US, minds={"a": Scripted(told)}, natives=[ORACLE]
+    )
+
+    assert list(run.records()) == list(whole.records())
+    kept = [
+        r
+        for r in steps_of(run, "a")
+        if not (isinstance(r.answer, Refused) and r.answer.code == Code.ADMISSION_EXCEEDED)
+    ]
+    actions = [r.input.action for r in kept if isinstance(r.input, Envelope)]
+    assert [action for action in actions if isinstance(action, Read)] == told
+    assert sum(isinstance(action, Sleep) for action in actions) > 4
+    assert len(kept) < len(steps_of(run, "a"))
+    assert stop_of(run, "a") == "the script is over"
+
+
 def test_who_has_no_compute_sleeps_exactly_until_it_has(world: World):
     run = world.run(count, compute=10, until_s=130)
 
