@@ -47,6 +47,13 @@ def page_size(ctx: Context, args: dict[str, Any]) -> int:
     return min(int(args.get("limit", page_max)), page_max)
 
 
+def too_dear(args: dict[str, Any], price: int, told: str) -> Failed | None:
+    """The failure where ``told``, which ends in a verb, is dearer than the caller's ``price_max``."""
+    if price <= args.get("price_max", price):
+        return None
+    return Failed(Code.PRICE_ABOVE_MAX, f"{told} {price} scrip, more than your price_max")
+
+
 def find(ctx: Context, id: str) -> Artifact | Failed:
     """The artifact, or the failure that says there is none."""
     artifacts = ctx.state.artifacts

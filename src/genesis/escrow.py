@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from ..world import Code, Context, Done, Failed
-from .arguments import AMOUNT, ID, PAGE, SEQ, bindable, find, method, native, page_size
+from .arguments import AMOUNT, ID, PAGE, SEQ, bindable, find, method, native, page_size, too_dear
 
 _LISTING: Final = "listing/"
 _UNTIL: Final = "until/"
@@ -71,9 +71,9 @@ def _purchase(ctx: Context, args: dict[str, Any]) -> Done | Failed:
     if terms["buyer"] not in (None, ctx.caller):
         detail = f"{terms['artifact']} is for {terms['buyer']} alone"
         return Failed(Code.PERMISSION_DENIED, detail)
-    if price > args.get("price_max", price):
-        detail = f"{terms['artifact']} costs {price} scrip, more than your price_max"
-        return Failed(Code.PRICE_ABOVE_MAX, detail)
+    failed = too_dear(args, price, f"{terms['artifact']} costs")
+    if failed is not None:
+        return failed
     if terms["changed_seq"] != args.get("changed_seq", terms["changed_seq"]):
         seq = terms["changed_seq"]
         detail = f"{terms['artifact']} was changed by record {seq}: look at it again before you buy"

@@ -7,7 +7,19 @@ from typing import Any
 import msgspec
 
 from ..world import Artifact, Code, Context, Done, Failed
-from .arguments import AMOUNT, CONTENT, ID, PAGE, TEXT, find, method, native, owned, page_size
+from .arguments import (
+    AMOUNT,
+    CONTENT,
+    ID,
+    PAGE,
+    TEXT,
+    find,
+    method,
+    native,
+    owned,
+    page_size,
+    too_dear,
+)
 
 
 class _Mind(msgspec.Struct, frozen=True):
@@ -107,10 +119,8 @@ def _read_at_its_price(ctx: Context, like: Artifact, args: dict[str, Any]) -> Fa
     if isinstance(allowed, Failed):
         return allowed
     price = allowed.price_scrip
-    if price > args.get("price_max", price):
-        detail = f"reading {like.id} costs {price} scrip, more than your price_max"
-        return Failed(Code.PRICE_ABOVE_MAX, detail)
-    return ctx.transfer(allowed.payee, price) if price else None
+    failed = too_dear(args, price, f"reading {like.id} costs")
+    return failed or (ctx.transfer(allowed.payee, price) if price else None)
 
 
 def _transfer_ownership(ctx: Context, args: dict[str, Any]) -> Done | Failed:

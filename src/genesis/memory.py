@@ -31,7 +31,7 @@ from ..world import (
     Native,
     Tool,
 )
-from .arguments import AMOUNT, ID, INTEGER_MAX, SEQ, find
+from .arguments import AMOUNT, ID, INTEGER_MAX, SEQ, find, too_dear
 
 MEMORY: Final = "genesis_memory"
 TYPE: Final = "memory"
@@ -340,10 +340,8 @@ def _admitted(ctx: Context, args: dict[str, Any], what: str, text: str) -> Case 
     if isinstance(allowed, Failed):
         return allowed
     price = allowed.price_scrip
-    if price > args.get("price_max", price):
-        detail = f"{memory.id} asks {price} scrip, more than your price_max"
-        return Failed(Code.PRICE_ABOVE_MAX, detail)
-    return Case(memory.id, _terms(memory), text, args, price, allowed.payee)
+    failed = too_dear(args, price, f"{memory.id} asks")
+    return failed or Case(memory.id, _terms(memory), text, args, price, allowed.payee)
 
 
 def _terms(memory: Artifact) -> str:
