@@ -12,7 +12,8 @@ from scripworld.world import EffectRequest, EffectResult
 from .lab import SECOND_US, Tools, effect_cost, small_library
 
 SERVER = Path(__file__).parents[1] / "genesis" / "servers" / "small_server.py"
-UNTIL_US = 30 * SECOND_US
+UNTIL_US = 600 * SECOND_US
+"""Far beyond where a test kills it, however late the test comes to that."""
 RUN_ID = "killed"
 
 

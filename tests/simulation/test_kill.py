@@ -13,8 +13,8 @@ import pytest
 import scripworld
 from scripworld.world import Code, LogFault, Settle
 
-from .lab import conserved
-from .run_until_killed import RUN_ID, UNTIL_US, Slow
+from .lab import SECOND_US, conserved
+from .run_until_killed import RUN_ID, Slow
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,8 +100,9 @@ def test_a_run_that_is_killed_is_proved_goes_on_and_leaves_nothing_behind(seed: 
     assert committed.records >= enough
     before = list(killed.records())
 
+    until_us = before[-1].now_us + 15 * SECOND_US
     run = scripworld.resume(
-        killed.folder, performers={"genesis_fetch": Slow(seed)}, until_us=UNTIL_US
+        killed.folder, performers={"genesis_fetch": Slow(seed)}, until_us=until_us
     )
 
     assert run.ended == "until"
