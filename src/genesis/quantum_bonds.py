@@ -112,7 +112,7 @@ def _load_of(chain: Chain, width: int, cap: int) -> Load:
             largest[cut] = now
         if qubits == 2:
             steps += 1
-            work += _cubed(left, right)
+            work += left * right * (left if left < right else right)
         elif qubits == 3:
             right = bonds[min(cut + 2, width)]
             steps += 3
@@ -129,12 +129,12 @@ def _load_of(chain: Chain, width: int, cap: int) -> Load:
     sites = sum(left * right > 1 for left, right in pairs)
     squares = sum(left * right for left, right in pairs)
     peak = sum(left * right for left, right in pairwise(largest))
-    return Load(steps, entangled, work, sites, squares, peak)
+    return Load(steps, entangled, 8 * work, sites, squares, peak)
 
 
 def _cubed(left: float, right: float) -> float:
-    """ab·min(a, b) of the matrix between two bonds."""
-    return 8 * left * right * (left if left < right else right)
+    """An eighth of ab·min(a, b) of the matrix between two bonds, which has 2 · left rows, 2 · right columns."""
+    return left * right * (left if left < right else right)
 
 
 class _Walk:
@@ -146,6 +146,8 @@ class _Walk:
         self._bits = [0.0] * (width + 1)
         self._crossing = [0] * (width + 1)
         self._made: list[dict[int, int]] = [{} for _ in range(width)]
+        self._all = [0] * width  # the sum of what is made with a qubit, and of that to its left
+        self._left = [0] * width
         self._clusters = Clusters(width, _BRANCH_STEPS_MAX)
         self._bodies: dict[str, list[_Call]] = {}
         self._steps: list[Step] = []
@@ -254,19 +256,27 @@ class _Walk:
         self._clusters.exchange(one, two)
         made, other = self._made, {one: two, two: one}
         made[one], made[two] = made[two], made[one]
+        self._all[one], self._all[two] = self._all[two], self._all[one]
         for q in {*made[one], *made[two]}:
             made[q] = {other.get(r, r): bits for r, bits in made[q].items()}
+        for q in {one, two, *made[one], *made[two]}:
+            here = self._site[q]
+            self._left[q] = sum(bits for r, bits in made[q].items() if self._site[r] < here)
         for cut in (*range(a + 1, b + 1), *range(b - 1, a, -1)):
             self._step(cut, 2)
 
     def _move(self, start: int, end: int) -> None:
         """Bring the qubit of a site to another one, past all between."""
-        way = 1 if end > start else -1
-        for site in range(start, end, way):
-            order, other = self._order, site + way
-            order[site], order[other] = order[other], order[site]
-            self._site[order[site]], self._site[order[other]] = site, other
-            self._step(max(site, other), 2)
+        first, last = (start, end) if end > start else (end, start)
+        order, sites, left = self._order, self._site, self._left
+        for cut in range(first + 1, last + 1) if end > start else range(last, first, -1):
+            one, two = order[cut - 1], order[cut]
+            order[cut - 1], order[cut] = two, one
+            sites[two], sites[one] = cut - 1, cut
+            between = self._made[one].get(two, 0)
+            left[one] += between
+            left[two] -= between
+            self._step(cut, 2)
 
     def _step(self, cut: int, gained: int) -> None:
         bits = self._bits
@@ -279,13 +289,13 @@ class _Walk:
         for one, two in pairwise(qubits):
             for a, b in ((one, two), (two, one)):
                 self._made[a][b] = self._made[a].get(b, 0) + gained
+                self._all[a] += gained
+            self._left[one if self._site[one] > self._site[two] else two] += gained
 
     def _rank(self, cut: int) -> float:
         """A bound by what crosses the cut, after its left neighbour's, and by what is entangled at all."""
         last = self._order[cut - 1]
-        made = self._made[last]
-        left = sum(bits for q, bits in made.items() if self._site[q] < cut - 1)
-        crossing = self._crossing[cut - 1] + sum(made.values()) - 2 * left
+        crossing = self._crossing[cut - 1] + self._all[last] - 2 * self._left[last]
         self._crossing[cut] = crossing
         if self._clusters.is_one:
             return float(min(crossing, cut, len(self._order) - cut))
