@@ -66,7 +66,8 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
     """
     if chain(NO_RECORD, first[2]) != first[1]:
         raise LogFault("record 0 was changed: its hash does not fit", 0)
-    figures = begin_of(first).config.natives
+    begin = begin_of(first)
+    figures = begin.config.natives
     known = BUILT_IN | quantum_from(figures) | markets_from(figures) | others
     natives: dict[str, Native] = {}
     for fact in RECORDS.decode(first[2]).facts:
@@ -74,7 +75,8 @@ def natives_of(first: Row, others: dict[str, Native]) -> dict[str, Native]:
             native = known.get(fact.id) or _bridge_as(fact)
             if native is None:
                 raise UnknownNative(
-                    f"the run has {fact.id}, which this program does not know: pass it in"
+                    f"the run has {fact.id}, which this program does not know: pass it in, or open "
+                    f"the run with what made it, scripworld {begin.code_version}"
                 )
             natives[fact.id] = native
     return natives

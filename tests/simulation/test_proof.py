@@ -29,8 +29,11 @@ def test_whoever_brings_its_own_natives_proves_all_of_it(made: Run):
 
 
 def test_without_them_it_is_said_what_is_missing(made: Run):
-    with pytest.raises(Fault, match="the run has genesis_oracle, which this program does not know"):
+    with pytest.raises(
+        Fault, match="the run has genesis_oracle, which this program does not know"
+    ) as told:
         scripworld.open_run(made.folder).verify()
+    assert str(told.value).endswith(f"what made it, scripworld {scripworld.__version__}")
     with pytest.raises(UnknownNative):
         scripworld.open_run(made.folder).verify()
 
