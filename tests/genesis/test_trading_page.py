@@ -1,76 +1,19 @@
 """The page on trading: its examples run as they stand, and come to what the page says."""
 
-import re
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from scripworld.adapters.code_limits import CodeLimits
-from scripworld.adapters.code_runner import MontyRunner
-from scripworld.adapters.memory_log import MemoryEventLog
-from scripworld.world import (
-    Code,
-    Contract,
-    Done,
-    Envelope,
-    Failed,
-    Invoke,
-    Read,
-    Tool,
-    World,
-    Write,
-    verify,
-)
+from scripworld.world import Code, Contract, Failed, Invoke, Read
 
-from .conftest import NATIVES, configured
+from .conftest import configured
+from .page_lab import examples_of, opened
 
-PAGE = Path(__file__).parents[2] / "docs" / "architecture" / "trading.md"
-ARTIFACT, CODE, KIOSK, AGENTS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-
-
-class Market:
-    """A world in which code is run by the real interpreter."""
-
-    def __init__(self, runner: MontyRunner) -> None:
-        self.log = MemoryEventLog()
-        self.world = World.begin(configured(), NATIVES, self.log, runner, "test")
-
-    def act(self, principal: str, action: Any) -> Any:
-        return self.world.apply(Envelope(principal, action), self.world.state.now_us + 1_000)
-
-    def do(self, principal: str, action: Any) -> Any:
-        answer = self.act(principal, action)
-        assert isinstance(answer, Done), (action, answer)
-        return answer.result
-
-    def play(self, example: str) -> None:
-        """Run an example of the page."""
-        names = (Contract, Invoke, Read, Tool, Write)
-        given = {kind.__name__: kind for kind in names} | {"do": self.do, "CODE": CODE}
-        exec(compile(example, str(PAGE), "exec"), given)
-
-    @property
-    def scrip(self) -> dict[str, int]:
-        balances = self.world.state.ledger.balances
-        return {name: amount for name, amount in balances.items() if amount}
-
-    def owner(self, id: str) -> str:
-        return self.world.state.artifacts.by_id[id].owner
-
-
-@pytest.fixture(scope="module")
-def runner():
-    with MontyRunner(CodeLimits(wall_us=8_000_000)) as runner:
-        yield runner
+ARTIFACT, CODE, KIOSK, AGENTS = examples_of("trading.md")
 
 
 @pytest.fixture
-def market(runner):
-    market = Market(runner)
-    yield market
-    proved = verify(market.log.records(), NATIVES, market.log)
-    assert proved.snapshot() == market.world.state.snapshot()
+def market():
+    with opened("trading.md", configured()) as market:
+        yield market
 
 
 def test_an_artifact_is_sold_with_what_it_earns(market):
@@ -84,7 +27,7 @@ def test_an_artifact_is_sold_with_what_it_earns(market):
 
 def test_a_kiosk_sells_quota_and_takes_no_price_for_none(market):
     limit = market.world.state.resources.limit
-    market.play(KIOSK)
+    market.play(KIOSK, CODE=CODE)
 
     assert limit("bob", "compute") == 1_010
     assert market.scrip == {"alice": 104, "bob": 96}
@@ -98,7 +41,7 @@ def test_a_kiosk_sells_quota_and_takes_no_price_for_none(market):
 
 
 def test_a_kiosk_that_was_sold_pays_its_new_owner(market):
-    market.play(KIOSK)
+    market.play(KIOSK, CODE=CODE)
     market.do("alice", Invoke("genesis_escrow", "list_for_sale", {"artifact": "kiosk", "price": 6}))
     market.do("bob", Invoke("genesis_escrow", "purchase", {"artifact": "kiosk"}))
     quota = {"to": "kiosk", "resource": "compute", "amount": 5}
