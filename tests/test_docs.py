@@ -19,6 +19,8 @@ from scripworld.agents.mind import Observation, Scripted
 from scripworld.genesis import CODES
 from scripworld.interfaces.cli import app
 from scripworld.world import Done, Envelope, Invoke, Read, Stop
+from scripworld_plans.__main__ import TOOLS
+from scripworld_plans.answer import Parser, Unusable, parser_of
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -26,8 +28,16 @@ PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = [*PAGES, *sorted((ROOT / "plans").glob("*.md"))]
 CODE_PAGE = ROOT / "docs" / "architecture" / "codes.md"
 MINDS = ROOT / "docs" / "architecture" / "minds.md"
+PLANS = ROOT / "docs" / "architecture" / "plans.md"
 
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+FENCE = re.compile(
+    r"^ *(?P<fence>`{3,}|~{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^ *(?P=fence) *$", re.M | re.S
+)
+TYPED = re.compile(
+    r" *(?:[$%>#] )?(?:\S*python3? )?(?:\S*/bin/)?"
+    r"(?P<words>(?:scripworld|scripworld-plans|scripts/\S+|\w+\.py)(?: .*)?)"
+)
+OTHER_SCRIPT = re.compile(r"\w+\.py")
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 OUR_FILE = re.compile(r"(?:src|tests|scripts|config|docs|benchmarks|plans)/[\w./-]*\w")
@@ -35,6 +45,18 @@ PLACEHOLDER = re.compile(r"NAME|NN|_[xyz]\.py")  # as in config/scenarios/NAME.y
 OPTIONS_OF_OTHERS = {"--proxy-url"}  # of the fetch server
 
 COMMANDS = typer.main.get_command(app).commands
+PLAN_TOOLS = {name: parser_of(name)[1] for name in TOOLS}
+
+
+def plan_scripts() -> dict[str, Parser]:
+    """What can be asked of each script that stands for a tool of plans."""
+    stands_for = re.compile(r'main\(\["(\w+)"')
+    texts = {path.name: path.read_text() for path in (ROOT / "scripts").glob("*.py")}
+    names = {script: stands_for.search(text) for script, text in texts.items()}
+    return {f"scripts/{script}": PLAN_TOOLS[name[1]] for script, name in names.items() if name}
+
+
+PLAN_SCRIPTS = plan_scripts()
 
 
 def name_of(path: Path) -> str:
@@ -101,33 +123,63 @@ def test_every_file_that_a_page_names_is_there():
     assert missing == []
 
 
+def words_of(line: str) -> list[str]:
+    """The words of a command of ours; others, and what is none, have no words.
+
+    What is said about a command stands after two spaces or a number sign.
+    """
+    if not (match := TYPED.fullmatch(line)):
+        return []
+    words = shlex.split(re.split(r"\s{2,}", match["words"])[0], comments=True)
+    script = f"scripts/{words[0]}"
+    if script in PLAN_SCRIPTS:
+        return [script, *words[1:]]
+    return [] if OTHER_SCRIPT.fullmatch(words[0]) else words
+
+
 def command_lines(page: Path) -> Iterator[list[str]]:
-    """What a page tells a reader to type after `scripworld`; `run --seed` counts as such, too."""
-    for line in "".join(blocks(page, "sh", "text")).splitlines():
-        words = shlex.split(re.split(r"\s{2,}", line.strip())[0], comments=True)
-        if words and words[0].rpartition("/")[2] == "scripworld":
-            yield words[1:]
+    """What a page tells a reader to type; `run --seed` counts as such, too."""
+    lines = [
+        line for match in FENCE.finditer(page.read_text()) for line in match["text"].splitlines()
+    ]
+    for text in (*lines, *SPAN.findall(prose(page))):
+        if words := words_of(text):
+            yield words
     for span in SPAN.findall(prose(page)):
-        program, *rest = span.split()
-        if program == "scripworld":
-            yield rest
-        elif program in COMMANDS and rest and rest[0].startswith("--"):
-            yield [program, *rest]
+        command, *rest = span.split()
+        if command in COMMANDS and rest and rest[0].startswith("--"):
+            yield ["scripworld", command, *rest]
 
 
 def fault_of(words: list[str]) -> str | None:
-    """What the command line says to these words; a command alone stands for its name."""
-    if not words or words[0] in ("--help", "--version"):
+    """What a program says to these words; a command alone stands for its name."""
+    program, *rest = words
+    if program.startswith("scripts/") and not (ROOT / program).exists():
+        return f"there is no {program}"
+    if program in PLAN_SCRIPTS:
+        return plan_fault_of(PLAN_SCRIPTS[program], rest)
+    if program.startswith("scripts/") or not rest or rest[0] in ("--help", "--version"):
         return None
-    command = COMMANDS.get(words[0])
-    if command is None:
-        return f"there is no command {words[0]}"
-    if len(words) == 1:
+    known = COMMANDS if program == "scripworld" else PLAN_TOOLS
+    if rest[0] not in known:
+        return f"there is no command {rest[0]}"
+    if program == "scripworld-plans":
+        return plan_fault_of(PLAN_TOOLS[rest[0]], rest[1:])
+    if len(rest) == 1:
         return None
     try:
-        command.make_context(words[0], words[1:])
+        COMMANDS[rest[0]].make_context(rest[0], rest[1:])
     except typer.TyperException as error:
         return error.format_message()
+    return None
+
+
+def plan_fault_of(parser: Parser, words: list[str]) -> str | None:
+    try:
+        if words:
+            parser.parse_args(words)
+    except Unusable as error:
+        return str(error)
     return None
 
 
@@ -137,14 +189,33 @@ def test_every_command_that_a_page_names_can_be_typed():
     wrong = [f"{page}: {words}: {fault}" for page, words in lines if (fault := fault_of(words))]
 
     assert wrong == []
-    assert {words[0] for _, words in lines if words} >= set(COMMANDS)
+    named = {(words[0], *words[1:2]) for _, words in lines}
+    assert named >= {("scripworld", command) for command in COMMANDS}
+    assert {script for script, *_ in named} >= set(PLAN_SCRIPTS)
 
 
 @pytest.mark.parametrize(
-    "words", [["nonsense"], ["run", "--sed", "1"], ["log", "a", "b"], ["ledger", "--of", "a"]]
+    "line",
+    [
+        "scripworld nonsense",
+        "$ scripworld frobnicate   # 133 % of it",
+        ".venv/bin/scripworld run --sed 1",
+        "scripworld log a b",
+        "scripworld ledger --of a",
+        "scripworld-plans frobnicate --nope",
+        "> scripworld-plans sync --check --nope",
+        "scripts/check_plan_tests.py --plan one",
+        ".venv/bin/python scripts/new_plan.py --frob Title",
+        "new_plan.py Title --prior low",
+        "scripts/no_such.py",
+    ],
 )
-def test_a_command_that_cannot_be_typed_would_be_found(words: list[str]):
-    assert fault_of(words)
+def test_a_command_that_cannot_be_typed_would_be_found(line: str):
+    assert fault_of(words_of(line))
+
+
+def options_of(parser: Parser) -> set[str]:
+    return {name for action in parser._actions for name in action.option_strings} - {"-h", "--help"}
 
 
 def test_every_option_that_a_page_names_exists():
@@ -155,6 +226,7 @@ def test_every_option_that_a_page_names_exists():
         for option in each.params
         for name in option.opts
     }
+    options |= {name for parser in PLAN_TOOLS.values() for name in options_of(parser)}
     named = {
         (name_of(page), span.split()[0])
         for page in PAGES
@@ -167,6 +239,16 @@ def test_every_option_that_a_page_names_exists():
     )
 
     assert {(page, option) for page, option in named if option in unknown} == set()
+
+
+def test_the_page_on_plans_names_the_options_of_each_tool():
+    rows = re.findall(r"^\| `(scripts/\w+\.py)` \|.*\|(.*)\|$", PLANS.read_text(), re.M)
+    named = {script: set(SPAN.findall(options)) for script, options in rows}
+    of_all = set.intersection(*map(options_of, PLAN_TOOLS.values()))
+
+    assert named == {script: options_of(parser) - of_all for script, parser in PLAN_SCRIPTS.items()}
+    assert len(named) == len(PLAN_TOOLS)
+    assert of_all <= set(SPAN.findall(prose(PLANS)))
 
 
 def test_the_page_on_codes_has_every_code_as_the_world_tells_it():
@@ -184,7 +266,7 @@ def test_the_page_on_codes_has_every_code_as_the_world_tells_it():
     assert page.count("\n| ") == len(rows) + 1
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python", "py")], ids=name_of)
 def test_every_python_block_compiles(page: Path):
     for number, block in enumerate(blocks(page, "python", "py"), 1):
         assert compile(block, f"{name_of(page)}, Python block {number}", "exec")

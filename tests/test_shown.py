@@ -36,8 +36,13 @@ from scripworld.world import Done, Envelope, Invoke, Read, Sleep, Stop, Write
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"^ *(?:\.venv/bin/)?(?:scripworld |scripts/|make )", re.M)
-FENCE = re.compile(r"^ *```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.M | re.S)
+COMMAND = re.compile(
+    r"^ *(?:[$%>#] )?(?:\S*python3? )?(?:\S*/)?(?:scripworld(?:-plans)?|make|scripts/\S+)(?=\s)",
+    re.M,
+)
+FENCE = re.compile(
+    r"^ *(?P<fence>`{3,}|~{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^ *(?P=fence) *$", re.M | re.S
+)
 COMMAND_TIMEOUT_S = 120
 
 HERE = "tests/test_shown.py"
@@ -127,7 +132,7 @@ SHOWN = {
         "scripworld.open_run": f"{DOCUMENTED}::test_the_artifact_of_the_page_on_minds_runs",
     },
     "docs/architecture/plans.md": {
-        "scripts/new_plan.py": NEWCOMER,
+        "source .venv/bin/activate": NEWCOMER,
         "number: 29": PLANS_FORM,
         "| file | test": NEWCOMER,
         "status: complete": PLANS_FORM,
@@ -171,10 +176,10 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks(page: Path) -> list[Block]:
+def blocks(page: Path, root: Path = ROOT) -> list[Block]:
     found = FENCE.finditer(page.read_text(encoding="utf-8"))
     return [
-        Block(page.relative_to(ROOT).as_posix(), match["language"], textwrap.dedent(match["text"]))
+        Block(page.relative_to(root).as_posix(), match["language"], textwrap.dedent(match["text"]))
         for match in found
         if match["language"] or COMMAND.search(match["text"])
     ]
@@ -227,6 +232,24 @@ def test_every_block_that_is_shown_is_gone_through_by_a_test():
 
     assert unknown == [], "say in SHOWN which test runs, reads or compares it"
     assert ways - used == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$ scripworld frobnicate\n133 % of it\n",
+        "scripworld-plans frobnicate --nope\n",
+        "words\n  .venv/bin/scripworld-plans sync --check\n",
+        "> python scripts/new_plan.py Title\n",
+        "./scripts/check\n",
+        "make test\n",
+    ],
+)
+def test_a_block_with_a_command_is_no_picture(text: str, tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n\n```\n{text}```\n\n~~~ console\n{text}~~~\n\n```\na picture\n```\n")
+
+    assert [each.text for each in blocks(page, tmp_path)] == [text, text]
 
 
 def test_the_tests_that_go_through_blocks_are_there():

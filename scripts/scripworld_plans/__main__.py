@@ -1,12 +1,12 @@
 """Owns the command `scripworld-plans`: one name for the plan tools, each of which is a module here."""
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from . import FAILED, UNUSABLE
+from . import FAILED, FINE
+from .answer import answer, refuse
 
 TOOLS: Final = {
     "new": "makes a plan from a title",
@@ -29,26 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool that the first argument names; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     tool = words[0] if words else ""
-    if tool in ("-h", "--help"):
-        print(USAGE)
-        return 0
-    if tool not in TOOLS:
-        print(USAGE, file=sys.stderr)
-        return UNUSABLE
     try:
-        from .answer import answer
-
-        module = importlib.import_module(f"{__package__}.{tool}")
-    except ModuleNotFoundError as error:
-        told = f"{error.name} is not installed: run `make`, or install scripworld[dev]."
-        print(told, file=sys.stderr)
-        return UNUSABLE
-    try:
-        code = answer(f"scripworld-plans {tool}", module, words[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # a reader such as `head` has enough; Python flushes once more at exit
+        if tool in ("-h", "--help"):
+            print(USAGE)
+            return FINE
+        code = answer(tool, words[1:]) if tool in TOOLS else refuse(USAGE, "--json" in words)
+        print(end="", flush=True)
+    except OSError as error:  # Python flushes once more at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        if isinstance(error, BrokenPipeError):  # a reader such as `head` has enough
+            return FAILED
+        return refuse(f"The answer can't be written: {error.strerror}.", as_json=False)
     return code
 
 

@@ -1,7 +1,9 @@
-"""What the plan tools have in common: `--root`, `--json`, and how an answer is told."""
+"""What the plan tools have in common: `--root`, `--json`, and how an answer or a refusal is told."""
 
 import argparse
 import contextlib
+import importlib
+import io
 import json
 import os
 import sys
@@ -9,11 +11,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
 from . import FAILED, FINE, UNUSABLE
 from .git import NoGit
-from .plan import MalformedPlan
 
 
 class Unusable(Exception):
@@ -41,10 +42,24 @@ class Tool(Protocol):
         """Finds the answer for the repository with this root."""
 
 
-def answer(name: str, tool: Tool, arguments: Sequence[str]) -> int:
-    """Runs the tool and prints its answer; returns the exit code."""
+class Parser(argparse.ArgumentParser):
+    """Tells wrong usage as any other refusal is told; an option is written in full."""
+
+    def error(self, message: str) -> Never:
+        raise Unusable(f"{message}: {self.prog} --help tells what can be asked.")
+
+
+def parser_of(name: str) -> tuple[Tool, Parser]:
+    """A tool and what can be asked of it; a package that it needs may not be installed."""
+    try:
+        tool: Any = importlib.import_module(f"{__package__}.{name}")
+    except ModuleNotFoundError as error:
+        told = f"{error.name} is not installed: run `make`, or install scripworld[dev]."
+        raise Unusable(told) from error
     words, _, rest = (tool.__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(prog=name, description=words, epilog=rest)
+    parser = Parser(
+        prog=f"scripworld-plans {name}", description=words, epilog=rest, allow_abbrev=False
+    )
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
     parser.add_argument(
         "--root",
@@ -52,33 +67,59 @@ def answer(name: str, tool: Tool, arguments: Sequence[str]) -> int:
         help="the repository (default: the one that the current folder is in)",
     )
     tool.options(parser)
-    options = parser.parse_args(arguments)
+    return tool, parser
+
+
+def answer(name: str, arguments: Sequence[str]) -> int:
+    """Runs the tool of this name and prints its answer; returns the exit code."""
+    as_json = "--json" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        tool, parser = parser_of(name)
+        options = parser.parse_args(arguments)
         found = tool.command(options, root_of(options.root))
-    except (MalformedPlan, NoGit, Unusable) as error:
-        if options.json:
-            print(json.dumps({"ok": False, "error": str(error)}))
-        else:
-            print(error, file=sys.stderr)
-        return UNUSABLE
-    if options.json:
+    except (Unusable, NoGit, OSError, UnicodeError, RecursionError, KeyboardInterrupt) as error:
+        return refuse(_sentence(error), as_json)
+    if as_json:
         print(json.dumps({"ok": found.ok, **found.fields, "lines": list(found.lines)}))
     else:
         print("\n".join(found.lines))
     return FINE if found.ok else FAILED
 
 
+def refuse(sentence: str, as_json: bool) -> int:
+    """Tells why there is no answer; returns the exit code."""
+    if as_json:
+        print(json.dumps({"ok": False, "error": sentence}))
+    else:
+        print(sentence, file=sys.stderr)
+    return UNUSABLE
+
+
+def _sentence(error: BaseException) -> str:
+    match error:
+        case OSError(strerror=str(words)):
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{words}: see to that, and run it again."
+        case KeyboardInterrupt():
+            return "Interrupted: nothing is proved. Run it again."
+        case RecursionError():
+            return "What the plans hold is nested too deep: make it flatter."
+        case UnicodeError():
+            return f"A file is not UTF-8, or a name can't be written: {error}."
+    return str(error)
+
+
 def root_of(named: Path | None) -> Path:
-    """The folder named, or the nearest that holds plans: from here upwards, else the tools' own."""
-    if named is not None:
-        return named.resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+    """The folder named, or the nearest that holds plans, from here upwards."""
+    here = Path.cwd() if named is None else named.resolve()
+    for folder in (here, *here.parents) if named is None else (here,):
         if (folder / "plans").is_dir():
             return folder
-    raise Unusable(
-        "There is no folder `plans` here or above: go to a checkout, or name it with --root."
-    )
+    where = f"{here} or above" if named is None else here
+    raise Unusable(f"There is no folder `plans` in {where}: name a checkout with --root.")
 
 
 def write_whole(path: Path, text: str) -> None:

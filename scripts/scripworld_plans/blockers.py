@@ -7,6 +7,7 @@ usage or a malformed plan.
 
 import argparse
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from .answer import Answer
@@ -43,20 +44,11 @@ def open_blockers(plan: Plan, plans: Mapping[int, Plan]) -> list[int]:
 
 def cycle(plans: Mapping[int, Plan]) -> list[int] | None:
     """A circle of plans that wait for each other, its first number again at the end."""
-    done: set[int] = set()
-
-    def walk(number: int, path: list[int]) -> list[int] | None:
-        if number in path:
-            return [*path[path.index(number) :], number]
-        if number in done or number not in plans:
-            return None
-        for other in plans[number].blocked_by:
-            if found := walk(other, [*path, number]):
-                return found
-        done.add(number)
-        return None
-
-    return next(filter(None, (walk(number, []) for number in plans)), None)
+    try:
+        TopologicalSorter({number: plan.blocked_by for number, plan in plans.items()}).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return None
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -1,15 +1,17 @@
 """Compares the evidence of every complete plan with the commit that it names.
 
 The commit must be there, be an ancestor of what is checked out, and hold the plan with the same
-tests; the counts must fit the plan and the couplings as they were. That the tests pass today is for
-`scripworld-plans tests` to say. Exit codes: 0 all evidence is sound; 1 some is missing, forged,
-stale or does not match; 2 wrong usage, a malformed plan, no git.
+title and tests; the counts must fit the plan and the couplings as they were. Between that commit
+and the one that brought the evidence nothing but plans may have changed, and since then the
+evidence must not. That the tests pass is for `scripworld-plans tests --suite` to say. Exit codes: 0
+all evidence is sound; 1 some is missing, forged, stale or does not match; 2 wrong usage, a
+malformed plan, no git.
 """
 
 import argparse
-import ast
 import datetime
 import difflib
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Final
 from . import git
 from .answer import Answer
 from .docs import FILE as COUPLINGS
-from .docs import parse_couplings
+from .docs import matches, parse_couplings
 from .plan import FILE_NAME, Evidence, MalformedPlan, Plan, RequiredTest, parse_plan, read_plans
 
 COMPLETED_BY: Final = "scripts/complete_plan.py"
@@ -46,19 +48,40 @@ def _of_evidence(root: Path, plan: Plan, evidence: Evidence, now_s: float) -> It
     yield from _of_counts(plan, evidence)
     commit = evidence.commit
     committed_s = git.commit_time_s(root, commit)
+    lost = "fetch the history (git fetch --unshallow)" if git.is_shallow(root) else again
     if committed_s is None:
-        yield f"commit {commit[:12]} is not in this repository: {again}"
+        yield f"commit {commit[:12]} is not in this repository: {lost}"
         return
     yield from _of_time(evidence, committed_s, now_s)
     if not git.is_ancestor(root, commit):
-        yield f"commit {commit[:12]} is no ancestor of what is checked out: {again}"
+        yield f"commit {commit[:12]} is no ancestor of what is checked out: {lost}"
+    yield from _of_block(root, plan, evidence)
     yield from _of_plan_then(root, plan, commit)
     yield from _of_tests_then(root, plan, commit)
-    text = git.text_at(root, commit, COUPLINGS)
-    couplings = len(parse_couplings(COUPLINGS, text)) if text is not None else 0
-    claimed = evidence.tests["doc_coupling"].passed
-    if claimed != couplings:
-        yield f"doc_coupling claims {claimed} passed, and there were {couplings} then: {again}"
+    yield from _of_couplings_then(root, plan, evidence)
+
+
+def _of_block(root: Path, plan: Plan, evidence: Evidence) -> Iterator[str]:
+    """What was proved is what the evidence was written over, and it stays as it was written."""
+    again = AGAIN.format(plan.number)
+    commit = evidence.commit
+    brought = git.brought(root, plan.path.relative_to(root).as_posix(), commit)
+    words = f"commit {brought[:12]}" if brought else "the work tree"
+    changed = git.changed(root, commit, brought)
+    others = sorted(file for file in changed if not matches(file, "plans/*.md"))
+    if others:
+        yield (
+            f"{others[0]} changed between commit {commit[:12]} and {words}, which brought the "
+            f"evidence, so what was proved is not what is there: {again}"
+        )
+    if brought:
+        then = _plan_at(root, plan.number, brought)
+        if isinstance(then, str) or then.evidence != evidence:
+            file = plan.path.name
+            yield (
+                f"the evidence is not as commit {brought[:12]} wrote it: put that back "
+                f"(git show {brought[:12]} -- plans/{file}), or {again}"
+            )
 
 
 def _of_counts(plan: Plan, evidence: Evidence) -> Iterator[str]:
@@ -95,6 +118,10 @@ def _of_plan_then(root: Path, plan: Plan, commit: str) -> Iterator[str]:
     if isinstance(then, str):
         yield f"{then}: {again}"
         return
+    if then.status == "draft":
+        yield f"at commit {commit[:12]} the plan was a draft: {again}"
+    if then.title != plan.title:
+        yield f"at commit {commit[:12]} its title was {then.title!r}: {again}"
     gone = [test for test in then.tests if test not in plan.tests]
     new = [test for test in plan.tests if test not in then.tests]
     for test in new:
@@ -123,28 +150,28 @@ def _of_tests_then(root: Path, plan: Plan, commit: str) -> Iterator[str]:
     for test in plan.tests:
         if test.file not in texts:
             texts[test.file] = git.text_at(root, commit, test.file)
-        text = texts[test.file]
-        if text is None or not is_defined(text, test):
-            yield f"at commit {commit[:12]} there was no {test}: {again}"
+        if not names(texts[test.file], test):
+            words = f"at commit {commit[:12]} there was no {test}"
+            yield f"{words} (its file must hold its name): {again}"
 
 
-def is_defined(text: str, test: RequiredTest) -> bool:
-    """Whether the text has the classes and the function of a test; bases and cases aside."""
-    if not test.name:
-        return True
+def names(text: str | None, test: RequiredTest) -> bool:
+    """Whether a file, if it is one, holds the name of a test, or of the class that it is in."""
+    name = re.split(r"::|\[", test.name)[0]
+    return text is not None and re.search(rf"\b{name}\b", text) is not None
+
+
+def _of_couplings_then(root: Path, plan: Plan, evidence: Evidence) -> Iterator[str]:
+    again = AGAIN.format(plan.number)
+    text = git.text_at(root, evidence.commit, COUPLINGS)
     try:
-        body: list[ast.stmt] = ast.parse(text).body
-    except SyntaxError:
-        return False
-    *classes, function = test.name.partition("[")[0].split("::")
-    inherits = False
-    for name in classes:
-        found = [node for node in body if isinstance(node, ast.ClassDef) and node.name == name]
-        if not found:
-            return False
-        body, inherits = found[-1].body, inherits or bool(found[-1].bases)
-    names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    return function in names or inherits
+        couplings = parse_couplings(COUPLINGS, text) if text is not None else ()
+    except MalformedPlan as error:
+        yield f"at commit {evidence.commit[:12]} the couplings were malformed ({error}): {again}"
+        return
+    claimed = evidence.tests["doc_coupling"].passed
+    if claimed != len(couplings):
+        yield f"doc_coupling claims {claimed} passed, and there were {len(couplings)} then: {again}"
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -59,14 +59,14 @@ What was measured and seen, with the commands that show it again.
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("title", help="what a person can do when this is done")
-    parser.add_argument("--priority", choices=PRIORITIES, default="medium")
+    parser.add_argument("--priority", choices=PRIORITIES, default="medium", help="default: medium")
 
 
 def command(options: argparse.Namespace, root: Path) -> Answer:
     title = " ".join(options.title.split())
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     name = "_".join(re.findall(r"[a-z0-9]+", plain))[:NAME_CHARS_MAX].rstrip("_")
-    if not name:
+    if not name or not title.isprintable():
         raise Unusable("A title needs letters: say what a person can do when the plan is done.")
     page, _ = fresh(root)
     plans = read_plans(root)

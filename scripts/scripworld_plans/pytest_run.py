@@ -1,15 +1,17 @@
-"""Lets pytest collect and run the tests of plans, and notes what became of each.
+"""Lets pytest run in a process of its own, and reads what the witness noted there.
 
-Owns the pytest plugin; what the answers are worth is for its callers to say.
+Owns how pytest is started, and what became of each test; what that is worth is for its callers to say.
 """
 
 import argparse
-import contextlib
 import difflib
-import io
+import json
+import os
 import re
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,14 +20,21 @@ import pytest
 
 from .answer import Unusable
 from .plan import Passed, RequiredTest
-from .vacuity import asserts
+from .witness import Record
 
 FINISHED: Final = (
     pytest.ExitCode.OK,
     pytest.ExitCode.TESTS_FAILED,
     pytest.ExitCode.NO_TESTS_COLLECTED,
 )
-QUIET: Final = ("--quiet", "--quiet", "--no-summary")
+COLLECT: Final = ("--collect-only", "--quiet", "--quiet", "--no-summary")
+RUN: Final = ("--quiet", "--tb=short")
+PROGRAM: Final = "import sys; sys.path[0] = sys.argv.pop(1); import pytest; sys.exit(pytest.main())"
+"""Without the current folder on the path, and with ours, of which the workers learn too."""
+DROPPED: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONPATH")
+"""What is in the environment of whoever asks changes nothing of what is run."""
+SMOKE: Final = "tests/integration"
+"""Whole worlds from end to end; the rest of the suite counts as unit tests."""
 
 
 @dataclass(frozen=True)
@@ -40,117 +49,44 @@ class Trouble:
         return f"{self.test}: {self.words}"
 
 
-class Recorder:
-    """A pytest plugin: keeps only the required tests, and notes what became of each.
+class Seen:
+    """What collecting found and what running came to; node ids are pytest's names of single cases.
 
     A required test without its parameters stands for every case of it, a file for every test in it.
+
+    Args:
+        collected: the record of a run in one process, which may have run them as well.
+        ran: the record of the run, where that was another.
     """
 
-    def __init__(self, root: Path, required: Iterable[RequiredTest]) -> None:
+    def __init__(self, root: Path, collected: Record, ran: Record | None = None) -> None:
         self._root = root
-        self._required = {str(test) for test in required}
-        self._node_ids: dict[str, list[str]] = {}
-        self._collected: dict[str, str] = {}
-        self._deselected: set[str] = set()
-        self._empty: set[str] = set()
-        self._troubles: dict[str, tuple[str, str]] = {}
-        self._passed: set[str] = set()
-        self._seconds: dict[str, float] = {}
-        self._broken_files: dict[str, str] = {}
-        self._skipped_files: dict[str, str] = {}
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self._broken_files[report.nodeid] = last_line(report.longreprtext)
-        elif report.skipped and isinstance(report.longrepr, tuple):
-            reason = report.longrepr[2].removeprefix("Skipped: ")
-            self._skipped_files[report.nodeid] = f"it is skipped: {reason}"
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> Iterator[None]:
-        everything = list(items)
-        for item in everything:
-            file = item.path.relative_to(self._root).as_posix()
-            whole = f"{file}::{item.nodeid.partition('::')[2]}"
-            self._collected[whole] = item.nodeid
-            for name in {file, whole, _uncased(whole)} & self._required:
-                self._node_ids.setdefault(name, []).append(item.nodeid)
-        yield
-        wanted = {node_id for node_ids in self._node_ids.values() for node_id in node_ids}
-        kept = [item for item in items if item.nodeid in wanted]
-        self._deselected = wanted - {item.nodeid for item in kept}
-        self._empty = {item.nodeid for item in kept if not asserts(item, self._root)}
-        self.select(config, items, kept)
-
-    def select(
-        self, config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]
-    ) -> None:
-        """Leaves out what no plan names."""
-        unwanted = [item for item in items if item not in kept]
-        items[:] = kept
-        config.hook.pytest_deselected(items=unwanted)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
-        if hasattr(report, "wasxfail"):
-            self._troubles[report.nodeid] = ("xfail", f"xfail ({report.wasxfail or 'no reason'})")
-        elif report.skipped:
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
-            words = f"skipped ({reason.removeprefix('Skipped: ')})"
-            self._troubles[report.nodeid] = ("skipped", words)
-        elif report.failed:
-            self._troubles[report.nodeid] = ("failing", f"failing in {report.when}")
-        elif report.when == "call":
-            self._passed.add(report.nodeid)
+        self._collected = collected
+        self._deselected, self._empty = set(collected.deselected), set(collected.empty)
+        ran = ran or collected
+        self._troubles, self._seconds, self._passed = ran.troubles, ran.seconds, set(ran.passed)
 
     def absence(self, test: RequiredTest) -> Trouble | None:
         """Says why a test can't be run by name, or proves nothing; None where it may run."""
         name = str(test)
-        if name in self._node_ids:
-            if empty := [each for each in self._node_ids[name] if each in self._empty]:
-                where = "" if test.name else f" in {empty[0].partition('::')[2]}"
-                return Trouble(name, "vacuous", f"asserts nothing{where}: say what must hold")
-            if left_out := [each for each in self._node_ids[name] if each in self._deselected]:
-                which = left_out[0].partition("::")[2]
-                words = f"deselected ({which}): take the -k, -m or hook away that leaves it out"
-                return Trouble(name, "deselected", words)
-            return None
-        return Trouble(name, "missing", self._why_missing(test))
-
-    def _why_missing(self, test: RequiredTest) -> str:
-        if not (self._root / test.file).is_file():
-            words = "there is no such file"
-        elif why := self._broken_files.get(test.file) or self._skipped_files.get(test.file):
-            return f"missing (the file can't be collected: {why})"
-        else:
-            words = "the file has no such test" if test.name else "the file has no test"
-        near = self._nearest(test)
-        return f"missing ({words})" + (f"; the nearest is {near}" if near else "")
-
-    def _nearest(self, test: RequiredTest) -> str | None:
-        """The collected test whose name is nearest, in the same file where there is one."""
-        wholes = sorted({each for whole in self._collected for each in (whole, _uncased(whole))})
-        if "[" not in test.name:
-            wholes = [whole for whole in wholes if "[" not in whole]
-        mine = [whole for whole in wholes if whole.startswith(f"{test.file}::")]
-        for candidates in (mine, wholes):
-            names = {whole.rpartition("::")[2]: whole for whole in candidates}
-            if near := difflib.get_close_matches(test.name.rpartition("::")[2], names, 1, 0.75):
-                return names[near[0]]
+        if name not in self._collected.node_ids:
+            return Trouble(name, "missing", self._why_missing(test))
+        if empty := [each for each in self._collected.node_ids[name] if each in self._empty]:
+            where = "" if test.name else f" in {empty[0].partition('::')[2]}"
+            return Trouble(name, "vacuous", f"asserts nothing{where}: say what must hold")
+        if left_out := [
+            each for each in self._collected.node_ids[name] if each in self._deselected
+        ]:
+            which = left_out[0].partition("::")[2]
+            words = f"deselected ({which}): take the -k, -m or hook away that leaves it out"
+            return Trouble(name, "deselected", words)
         return None
-
-    def seconds(self, tests: Iterable[RequiredTest]) -> float:
-        """How long required tests took, one after the other; each counts once."""
-        node_ids = {id for test in tests for id in self._node_ids.get(str(test), ())}
-        return sum(self._seconds.get(id, 0.0) for id in node_ids)
 
     def trouble(self, test: RequiredTest) -> Trouble | None:
         """Says what is wrong with a test that should have run, or None where it passed."""
         if absence := self.absence(test):
             return absence
-        for node_id in self._node_ids[str(test)]:
+        for node_id in self._collected.node_ids[str(test)]:
             case = f" for [{node_id.partition('[')[2]}" if "[" in node_id else ""
             if not test.name:
                 case = f" for {node_id.partition('::')[2]}"
@@ -161,123 +97,109 @@ class Recorder:
                 return Trouble(str(test), "not run", f"not run{case}")
         return None
 
-
-class SuiteRecorder(Recorder):
-    """Leaves nothing out: the tests of plans are judged by what becomes of them among all others."""
-
-    def __init__(self, root: Path, required: Iterable[RequiredTest]) -> None:
-        super().__init__(root, required)
-        self._expected: list[str] = []
-
-    def select(
-        self, config: pytest.Config, items: list[pytest.Item], kept: list[pytest.Item]
-    ) -> None:
-        """Leaves everything in."""
-        self._expected = [item.nodeid for item in items]
-
     def failures(self) -> list[str]:
-        """What failed of the suite or was never run, whether a plan names it or not."""
-        broken = [f"{name}: can't be collected: {why}" for name, why in self._broken_files.items()]
+        """What failed of all that was to run, or was never run, whether a plan names it or not."""
+        broken = [
+            f"{name}: can't be collected: {why}"
+            for name, why in self._collected.broken_files.items()
+        ]
         told = self._troubles.items()
         failed = [f"{name}: {words}" for name, (kind, words) in told if kind == "failing"]
         ran = self._passed | self._troubles.keys()
         return [
             *broken,
             *failed,
-            *(f"{name}: not run" for name in self._expected if name not in ran),
+            *(f"{name}: not run" for name in self._collected.expected if name not in ran),
         ]
 
+    def took(self, tests: Iterable[RequiredTest]) -> float:
+        """How many seconds required tests took, one after the other; each counts once."""
+        node_ids = {id for test in tests for id in self._collected.node_ids.get(str(test), ())}
+        return sum(self._seconds.get(id, 0.0) for id in node_ids)
 
-@dataclass
-class Tally:
-    """How many tests passed, and how long they and those that did not took, one after the other."""
+    def counts(self) -> dict[str, Passed]:
+        """How many tests passed, and how many seconds all took, by kind."""
+        found: dict[str, Passed] = {}
+        for kind, is_smoke in (("unit", False), ("e2e_smoke", True)):
+            mine = [id for id in self._seconds if id.startswith(f"{SMOKE}/") is is_smoke]
+            seconds = sum(self._seconds[id] for id in mine)
+            passed = sum(id in self._passed and id not in self._troubles for id in mine)
+            found[kind] = Passed(passed, round(max(seconds, 0.01), 2))
+        return found
 
-    count: int = 0
-    seconds: float = 0.0
+    def _why_missing(self, test: RequiredTest) -> str:
+        if not (self._root / test.file).is_file():
+            words = "there is no such file"
+        elif why := self._collected.broken_files.get(
+            test.file
+        ) or self._collected.skipped_files.get(test.file):
+            return f"missing (the file can't be collected: {why})"
+        else:
+            words = "the file has no such test" if test.name else "the file has no test"
+        near = self._nearest(test)
+        return f"missing ({words})" + (f"; the nearest is {near}" if near else "")
 
-    def passed(self) -> Passed:
-        return Passed(self.count, round(max(self.seconds, 0.01), 2))
-
-
-class Counter:
-    """A pytest plugin for a whole suite: how many passed, and the first that did not."""
-
-    def __init__(self, smoke: str) -> None:
-        self._folder = f"{smoke}/"
-        self.unit = Tally()
-        self.smoke = Tally()
-        self.troubles: list[str] = []
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self.troubles.append(f"{report.nodeid}: can't be collected")
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        tally = self.smoke if report.nodeid.startswith(self._folder) else self.unit
-        tally.seconds += report.duration
-        if report.failed:
-            self.troubles.append(f"{report.nodeid}: failing in {report.when}")
-        elif report.passed and report.when == "call":
-            tally.count += 1
-
-
-def _uncased(whole: str) -> str:
-    return whole.partition("[")[0]
-
-
-def last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2].removeprefix("E").strip()
-
-
-def collect(root: Path, required: Sequence[RequiredTest]) -> Recorder:
-    """Lets pytest collect, and run nothing."""
-    return _record(root, required, ["--collect-only", *QUIET])
+    def _nearest(self, test: RequiredTest) -> str | None:
+        """The collected test whose name is nearest, in the same file where there is one."""
+        wholes = sorted(
+            {n for whole in self._collected.collected for n in (whole, whole.partition("[")[0])}
+        )
+        if "[" not in test.name:
+            wholes = [whole for whole in wholes if "[" not in whole]
+        mine = [whole for whole in wholes if whole.startswith(f"{test.file}::")]
+        for candidates in (mine, wholes):
+            names = {whole.rpartition("::")[2]: whole for whole in candidates}
+            if near := difflib.get_close_matches(test.name.rpartition("::")[2], names, 1, 0.75):
+                return names[near[0]]
+        return None
 
 
-def run(root: Path, required: Sequence[RequiredTest]) -> Recorder:
-    return _record(root, required, ["--quiet", "--tb=short"])
+def collect(root: Path, required: Sequence[RequiredTest]) -> Seen:
+    """Lets pytest collect the files of required tests, and run nothing."""
+    return Seen(root, _alone(root, required, COLLECT))
 
 
-def run_among_all(
-    root: Path, required: Sequence[RequiredTest], workers: str | None, *others: object
-) -> SuiteRecorder:
+def run(root: Path, required: Sequence[RequiredTest]) -> Seen:
+    """Runs required tests alone."""
+    return Seen(root, _alone(root, required, RUN))
+
+
+def run_among_all(root: Path, required: Sequence[RequiredTest], workers: str | None) -> Seen:
     """Runs the whole suite as the project configures it, and notes what plans require of it.
 
     Workers collect for themselves and report outcomes alone, so with them we collect once before.
-    ``others`` are further plugins of the run.
     """
-    recorder = SuiteRecorder(root, required)
-    if workers is not None:
-        _pytest(root, ["--collect-only", *QUIET], recorder)
-    _pytest(root, ["--quiet", "--tb=short", *_spread(workers)], recorder, *others)
-    return recorder
+    if workers is None:
+        return Seen(root, _pytest(root, required, RUN))
+    collected = _pytest(root, required, COLLECT)
+    # Neighbours go to one worker, so that what they share is made once; who is idle takes over.
+    spread = [f"--numprocesses={workers}", "--dist=worksteal"]
+    return Seen(root, collected, _pytest(root, required, [*RUN, *spread]))
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        help="run the suite in N processes of pytest-xdist; auto: one a core (default: in this one)",
+        help="run the suite in N processes of pytest-xdist; auto: one a core (default: in one)",
     )
 
 
-def _spread(workers: str | None) -> list[str]:
-    """Neighbours go to one worker, so that what they share is made once; who is idle takes over."""
-    return [] if workers is None else [f"--numprocesses={workers}", "--dist=worksteal"]
+def _alone(root: Path, required: Sequence[RequiredTest], options: Sequence[str]) -> Record:
+    files = _files(root, required)
+    return _pytest(root, required, ["--plan-only", *options, *files]) if files else Record()
 
 
-def _record(root: Path, required: Sequence[RequiredTest], options: Sequence[str]) -> Recorder:
-    recorder = Recorder(root, required)
+def _files(root: Path, required: Sequence[RequiredTest]) -> list[str]:
+    """Where required tests are, or may have gone."""
     files = {test.file for test in required if (root / test.file).is_file()}
     for test in required:
-        if not (root / test.file).is_file():
-            files |= candidates(root, test)
-    if files:
-        _pytest(root, ["--continue-on-collection-errors", *options, *sorted(files)], recorder)
-    return recorder
+        if test.file not in files:
+            files |= _candidates(root, test)
+    return sorted(files)
 
 
-def candidates(root: Path, test: RequiredTest) -> set[str]:
+def _candidates(root: Path, test: RequiredTest) -> set[str]:
     """Where a test may have gone whose file is not there: pytest says whether it is in them."""
     paths = {path.relative_to(root).as_posix(): path for path in root.glob("tests/**/test_*.py")}
     near = difflib.get_close_matches(test.file, sorted(paths), n=1)
@@ -291,13 +213,38 @@ def candidates(root: Path, test: RequiredTest) -> set[str]:
     return {*near, *homes[:3]}
 
 
-def _pytest(root: Path, arguments: Sequence[str], *plugins: object) -> None:
-    """Lets pytest print to standard error, so that standard output holds the answer alone."""
-    usual = [f"--rootdir={root}", "-p", "no:cacheprovider"]
-    printed = io.StringIO() if "--collect-only" in arguments else sys.stderr
-    with contextlib.chdir(root), contextlib.redirect_stdout(printed):
-        code = pytest.main([*usual, *arguments], plugins=plugins)
-    if code not in FINISHED:
-        if isinstance(printed, io.StringIO):
-            print(printed.getvalue(), file=sys.stderr)
-        raise Unusable(f"pytest did not finish (exit code {int(code)}), so nothing is proved.")
+def _pytest(root: Path, required: Iterable[RequiredTest], arguments: Sequence[str]) -> Record:
+    """Runs pytest, which prints to standard error, so that standard output holds the answer alone.
+
+    Raises:
+        Unusable: it did not come to its end, so what it noted proves nothing.
+    """
+    environment = {name: text for name, text in os.environ.items() if name not in DROPPED}
+    with tempfile.TemporaryDirectory(prefix="plans-") as folder:
+        tests, record = Path(folder, "tests.json"), Path(folder, "record.json")
+        tests.write_text(json.dumps([str(test) for test in required]), encoding="utf-8")
+        usual = [f"--rootdir={root}", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+        usual += [
+            "-p",
+            f"{__package__}.witness",
+            f"--plan-tests={tests}",
+            f"--plan-record={record}",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(Path(__file__).parents[1]), *usual, *arguments],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if "--collect-only" in arguments else sys.stderr,
+            check=False,
+        )
+        if done.returncode in FINISHED and record.exists():
+            return Record(**json.loads(record.read_text(encoding="utf-8")))
+    print((done.stdout or b"").decode(errors="replace"), file=sys.stderr)
+    raise Unusable(f"pytest did not finish ({_end(done.returncode)}), so nothing is proved.")
+
+
+def _end(code: int) -> str:
+    if code < 0:
+        return f"signal {-code} ended it"
+    return f"exit code {code}" if code not in FINISHED else "a test or hook ended its process"

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import pytest_run
 from .answer import Answer, Unusable
 from .plan import STATUSES, Plan, find_plans, read_plan
-from .pytest_run import Recorder, Trouble, add_workers
+from .pytest_run import Seen, Trouble, add_workers
 
 
 def chosen_plans(root: Path, numbers: Sequence[int] | None) -> list[Plan]:
@@ -62,10 +62,9 @@ class Checked:
         }
 
 
-def judged(plan: Plan, recorder: Recorder, idle: Container[str]) -> Checked:
-    """What a run of pytest says of a plan; of one of an idle status only what collecting says."""
-    ran = plan.status not in idle
-    tell = recorder.trouble if ran else recorder.absence
+def judged(plan: Plan, seen: Seen, ran: bool) -> Checked:
+    """What a run of pytest says of a plan; where it was not to run, only what collecting says."""
+    tell = seen.trouble if ran else seen.absence
     found = tuple(trouble for test in plan.tests if (trouble := tell(test)) is not None)
     return Checked(plan, ran, found)
 
@@ -75,7 +74,10 @@ def check(root: Path, plans: Sequence[Plan], idle: Container[str]) -> list[Check
     running = [test for plan in plans if plan.status not in idle for test in plan.tests]
     resting = [test for plan in plans if plan.status in idle for test in plan.tests]
     ran, collected = pytest_run.run(root, running), pytest_run.collect(root, resting)
-    return [judged(plan, collected if plan.status in idle else ran, idle) for plan in plans]
+    return [
+        judged(plan, collected, False) if plan.status in idle else judged(plan, ran, True)
+        for plan in plans
+    ]
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -97,9 +99,9 @@ def command(options: argparse.Namespace, root: Path) -> Answer:
     failures: list[str] = []
     if options.suite and not options.tdd:
         tests = [test for plan in plans for test in plan.tests]
-        recorder = pytest_run.run_among_all(root, tests, options.workers)
-        checked = [judged(plan, recorder, idle) for plan in plans]
-        failures = recorder.failures()
+        seen = pytest_run.run_among_all(root, tests, options.workers)
+        checked = [judged(plan, seen, plan.status not in idle) for plan in plans]
+        failures = seen.failures()
     else:
         checked = check(root, plans, idle)
     lines = [line for each in checked for line in each.lines()]

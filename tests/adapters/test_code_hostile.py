@@ -355,7 +355,7 @@ def test_refusals_in_a_loop_end_at_their_bound(runner):
 
 
 def test_time_counts_over_all_steps_of_a_call_together(runner):
-    work = "x = 0\nwhile True:\n  for i in range(20_000): x += 1\n  read('a')"
+    work = "x = 0\nwhile True:\n  for i in range(60_000): x += 1\n  read('a')"
     session, outcome = runner.start(a_call(work))
     steps = 0
     while isinstance(outcome, CallBack):

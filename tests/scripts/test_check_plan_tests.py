@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .plan_lab import FIRST_ROW, Repository, front, plan_text
+from .plan_lab import Repository, plan_text
 
 TESTS = """\
 import pytest
@@ -187,91 +187,6 @@ def test_all_checks_every_plan(repository):
     ]
 
 
-@pytest.mark.parametrize(
-    ("bad_row", "expected"),
-    [
-        ("| tests/test_ledger.py | test_a |", "expected 3 cells; there are 2"),
-        ("| tests/test_ledger.py | adds up | words |", "expected a test such as test_y"),
-        ("| ../test_ledger.py | test_a | words |", "expected a test file such as tests/test_x.py"),
-        ("| tests/test_ledger.py | test_a |  |", "expected words about what the test verifies"),
-    ],
-)
-def test_names_the_line_of_a_malformed_row(repository, bad_row, expected):
-    path = plan(repository, bad_row)
-
-    done = check(repository)
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{path}:{FIRST_ROW}: {expected}")
-
-
-def test_refuses_a_test_that_stands_twice(repository):
-    path = plan(repository, row("test_fails"), row("test_fails"))
-
-    done = check(repository)
-
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == f"{path}:{FIRST_ROW + 1}: expected tests/test_ledger.py::test_fails once; line {FIRST_ROW} has it\n"
-    )
-
-
-FRONT = f"---\n{front()}\n---\n"
-TABLE = "# T\n## Required tests\n| file | test | what it verifies |\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "expected"),
-    [
-        ("# A plan\n", 1, "expected `---`, which opens the front matter"),
-        ("---\ntitle: T\n", 2, "expected `---`, which closes the front matter"),
-        ("---\ntitle: T\nstatus: [\n---\n", 3, "expected YAML"),
-        ("---\nT\n---\n", 2, "expected the keys number, title, status"),
-        ("---\nnumber: 1\n---\n", 2, "expected a `title`"),
-        (FRONT.replace("number: 1", "number: 2"), 2, "expected `number: 1`"),
-        (FRONT.replace("number: 1", "number: one"), 2, "expected `number` to be a number"),
-        (
-            FRONT.replace("status: active", "status: Complete"),
-            4,
-            "expected a `status`, one of draft, active, complete, not 'Complete'",
-        ),
-        (FRONT.replace("high", "urgent"), 5, "expected a `priority`, one of high, medium, low"),
-        (
-            FRONT.replace("blocks: []", "blocks: [1]"),
-            7,
-            "expected `blocks` to hold numbers of other",
-        ),
-        (FRONT.replace("blocks: []", "blocks: 2"), 7, "expected `blocks` to be a list"),
-        (FRONT.replace("blocks", "block"), 7, "expected a known key, not `block`; did you mean"),
-        (FRONT.replace("blocks", "title"), 7, "expected `title` once; line 3 has it"),
-        (FRONT + "# Another\n", 9, "expected the heading `# T`"),
-        (FRONT + "# T\n", 9, "expected a section `## Required tests`"),
-        (
-            FRONT + "# T\n```\n## Required tests\n```\n",
-            12,
-            "expected a section `## Required tests`",
-        ),
-        (FRONT + "# T\n## Required tests\n", 10, "expected a table with a row under"),
-        (FRONT + TABLE.replace(" what it verifies |", ""), 11, "expected the header `| file |"),
-        (FRONT + TABLE + "| a | b | c |\n", 12, "expected the separator `|---|---|---|`"),
-        (FRONT + "# T\n## Gap\n## Gap\n", 11, "expected one section `## Gap`"),
-        (
-            plan_text(row("test_a"), existing="`tests/a.txt::test_b`"),
-            FIRST_ROW + 4,
-            "expected a test file such",
-        ),
-    ],
-)
-def test_names_the_line_of_a_malformed_plan(repository, text, line, expected):
-    path = repository.write("plans/01_ledger.md", text)
-
-    done = check(repository)
-
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"{path}:{line}: {expected}")
-
-
 def test_every_test_of_an_existing_file_must_pass(repository):
     existing = "`tests/test_old.py` and `tests/test_ledger.py::test_skips` go on passing."
     repository.write("tests/test_old.py", "def test_old():\n    assert sum([1]) == 2\n")
@@ -418,34 +333,12 @@ def test_json_tells_each_trouble_with_its_kind(repository):
     assert [trouble["kind"] for trouble in one["troubles"]] == ["failing", "skipped"]
 
 
-def test_json_tells_what_is_malformed(repository):
-    path = repository.write("plans/01_ledger.md", "# A plan\n")
-
-    code, told = repository.told("check_plan_tests.py", "--all")
-
-    assert (code, told["ok"]) == (2, False)
-    assert told["error"].startswith(f"{path}:1: expected")
-
-
 def test_says_which_plans_there_are_when_one_is_unknown(repository):
     plan(repository, row("test_fails"))
 
     done = check(repository, "--plan", "7")
 
     assert (done.returncode, done.stderr) == (2, "There is no plan 7; there is 1.\n")
-
-
-def test_refuses_a_plan_file_without_a_number_and_a_number_used_twice(repository):
-    path = plan(repository, row("test_fails"))
-    path.rename(path.with_name("ledger.md"))
-    unnumbered = check(repository)
-    path.with_name("ledger.md").rename(path)
-    repository.write("plans/01_other.md", path.read_text())
-    doubled = check(repository)
-
-    assert (unnumbered.returncode, doubled.returncode) == (2, 2)
-    assert "expected a file name of the form NN_name.md" in unnumbered.stderr
-    assert "expected one plan 1" in doubled.stderr
 
 
 def test_says_so_when_pytest_itself_cannot_finish(repository):

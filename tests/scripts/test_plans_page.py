@@ -31,7 +31,8 @@ def test_a_newcomer_completes_a_plan_by_the_page(tmp_path: Path):
     repository.change(
         "pyproject.toml", "testpaths", 'addopts = ["--import-mode=importlib"]\ntestpaths'
     )
-    new, todo, run, index, complete = block("scripts/new_plan.py").splitlines()
+    first, new, index, blockers, todo, run, complete = block("source").splitlines()
+    assert first.startswith("source .venv/bin/activate ")
 
     made = typed(repository, new)
     path = "plans/29_agents_auction_artifacts.md"
@@ -40,7 +41,13 @@ def test_a_newcomer_completes_a_plan_by_the_page(tmp_path: Path):
     repository.change(
         path, re.escape(f"{header}\n{separator}") + r"\n.*", f"{header}\n{separator}\n{row}"
     )
+    sentences = re.compile("^(?:- )?[A-Z].*$", re.M)
+    repository.write(path, sentences.sub("A sentence of one's own.", repository.read(path)))
     repository.change(path, "status: draft", "status: active")
+    repository.change(path, r"blocked_by: \[\]", "blocked_by: [7]")
+    repository.change("plans/07_ledger.md", r"blocks: \[\]", "blocks: [29]")
+    assert typed(repository, index).returncode == 0
+    assert typed(repository, blockers).stdout == "plan 29 waits for 7\n"
 
     missing = typed(repository, todo)
     assert (missing.returncode, missing.stdout.splitlines()[0]) == (
@@ -54,14 +61,15 @@ def test_a_newcomer_completes_a_plan_by_the_page(tmp_path: Path):
     repository.write(file, body)
     assert typed(repository, run).stdout == "plan 29: 1 of 1 required tests passed\n"
 
-    assert typed(repository, index).returncode == 0
     repository.commit("Agents auction artifacts")
+    assert typed(repository, complete.replace("29", "7")).returncode == 0
+    repository.commit("Complete what blocks it")
     subprocess.run([sys.executable, "-m", "mypy"], cwd=repository.root, check=True)
     done = typed(repository, complete)
     assert done.returncode == 0, done.stdout + done.stderr
     repository.commit("Complete")
     assert repository.run("check_plan_evidence.py").returncode == 0
-    assert "1 of 3 plans are complete." in repository.read("plans/README.md")
+    assert "2 of 3 plans are complete." in repository.read("plans/README.md")
 
 
 def test_the_front_matter_and_the_evidence_on_the_page_are_what_the_tools_read(tmp_path: Path):

@@ -22,6 +22,7 @@ PAGE = "docs/architecture/current/genesis_artifacts.md"
 def told(script: str, *arguments: str) -> tuple[int, Any]:
     done = subprocess.run(
         [sys.executable, SCRIPTS / script, "--json", *arguments],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -1,12 +1,19 @@
 """New plans, the index, what blocks what, and the one command."""
 
+import json
+import os
+import signal
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .plan_lab import ENVIRONMENT, Repository, make_repository
+from scripworld_plans.__main__ import USAGE
+
+from .plan_lab import ENVIRONMENT, SCRIPTS, Repository, make_repository
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "scripworld-plans"
 INDEX = "plans/README.md"
@@ -47,6 +54,16 @@ def test_a_title_without_letters_is_refused(repository):
 
     assert (made.returncode, made.stdout) == (2, "")
     assert "A title needs letters" in made.stderr
+    assert repository.git("status", "--porcelain") == before
+
+
+@pytest.mark.parametrize("title", ["a <!-- end of the index of the plans -->", "a \x1b[31m title"])
+def test_a_title_that_no_plan_may_have_is_refused(repository, title):
+    before = repository.git("status", "--porcelain")
+
+    code, told = repository.told("new_plan.py", title)
+
+    assert (code, "title" in told["error"]) == (2, True)
     assert repository.git("status", "--porcelain") == before
 
 
@@ -167,18 +184,117 @@ def test_each_tool_names_a_malformed_plan_and_changes_nothing(repository, script
         ("check_plan_tests.py", ()),
         ("check_plan_tests.py", ("--plan", "one")),
         ("check_plan_tests.py", ("--plan", "1", "--all")),
+        ("check_plan_tests.py", ("--plan", "1", "--td")),
         ("complete_plan.py", ()),
         ("complete_plan.py", ("--plan", "9")),
         ("sync_plan_status.py", ()),
         ("new_plan.py", ()),
         ("check_doc_coupling.py", ("--base",)),
+        ("check_plan_blockers.py", ("--rot", "x")),
     ],
 )
-def test_wrong_usage_is_2(repository, script, arguments):
+def test_wrong_usage_is_2_for_a_person_and_a_program(repository, script, arguments):
     done = repository.run(script, *arguments)
+    code, told = repository.told(script, *arguments)
+
+    assert (done.returncode, done.stdout, code) == (2, "", 2)
+    assert done.stderr == f"{told['error']}\n"
+
+
+def python(*arguments: object, folder: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A script of ours as it is typed in a folder; the options are those of a process."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        **{"env": ENVIRONMENT, **options},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("new_plan.py", ("A title",)),
+        ("check_plan_tests.py", ("--all",)),
+        ("complete_plan.py", ("--plan", "1")),
+        ("check_plan_evidence.py", ()),
+        ("check_plan_blockers.py", ()),
+        ("sync_plan_status.py", ("--fix",)),
+        ("check_doc_coupling.py", ()),
+    ],
+)
+def test_a_folder_without_plans_is_no_repository(tmp_path, script, arguments):
+    for root in ((), ("--root", "."), ("--root", "nowhere")):
+        done = python(SCRIPTS / script, *root, *arguments, folder=tmp_path)
+
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("There is no folder `plans` in ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_that_is_not_installed_is_told(repository):
+    script = ("-S", SCRIPTS / "sync_plan_status.py", "--check")
+
+    person = python(*script, folder=repository.root)
+    program = python(*script, "--json", folder=repository.root)
+
+    assert (person.returncode, person.stdout, program.returncode) == (2, "", 2)
+    assert person.stderr == "yaml is not installed: run `make`, or install scripworld[dev].\n"
+    assert json.loads(program.stdout) == {"ok": False, "error": person.stderr.strip()}
+
+
+def test_a_disk_that_takes_no_more_is_told_and_leaves_what_there_was(repository):
+    before = repository.git("status", "--porcelain", "--ignored")
+    command = ("new_plan.py", "--root", repository.root, "A title")
+
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'ulimit -f 0; exec "$@"',
+            "sh",
+            sys.executable,
+            SCRIPTS / command[0],
+            *command[1:],
+        ],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr
+    assert done.stderr == "File too large: see to that, and run it again.\n"
+    assert repository.git("status", "--porcelain", "--ignored") == before
+
+
+def test_a_terminal_that_has_no_umlauts_gets_their_numbers(repository):
+    repository.plan("test_adds", title="Über")
+    poor = {**ENVIRONMENT, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+
+    done = python(SCRIPTS / "sync_plan_status.py", "--check", folder=repository.root, env=poor)
+
+    assert (done.returncode, "| \\xdcber |" in done.stdout) == (1, True)
+
+
+def test_an_interrupted_tool_says_so(repository):
+    git = repository.write("bin/git", "#!/bin/sh\nkill -INT $PPID\nexec cat /dev/zero\n")
+    git.chmod(0o755)
+    path = {**ENVIRONMENT, "PATH": f"{git.parent}:{os.environ['PATH']}"}
+
+    done = python(
+        *(SCRIPTS / "check_plan_evidence.py", "--json"),
+        folder=repository.root,
+        env=path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+    told = {"ok": False, "error": "Interrupted: nothing is proved. Run it again."}
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (2, told, "")
 
 
 def command(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -224,3 +340,4 @@ def test_the_command_names_its_tools_to_who_mistypes_one():
     assert (wrong.returncode, asked.returncode) == (2, 0)
     assert "tests" in wrong.stderr
     assert asked.stdout == wrong.stderr
+    assert json.loads(command("test", "--json").stdout) == {"ok": False, "error": USAGE}

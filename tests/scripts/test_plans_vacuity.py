@@ -81,6 +81,60 @@ def test_a_decorated_one():
 def test_cases(n):
     assert total(n)
 
+def test_one_condition_after_another():
+    for n in (1, 2):
+        match total(n):
+            case 3:
+                pytest.fail("no sum")
+
+def test_a_loop_that_must_be_left():
+    for n in (1, 2):
+        if total(n) == 2:
+            return
+    raise AssertionError("never")
+
+def test_no_error():
+    try:
+        total(1)
+    except ValueError:
+        pass
+    else:
+        assert total(1)
+
+def test_an_error_on_the_way():
+    try:
+        total(1)
+    except ValueError:
+        pytest.fail("an error")
+
+def test_a_mock():
+    called = Mock()
+    called(1)
+    called.assert_called_once_with(1)
+
+def test_raises_as_a_call():
+    pytest.raises(ValueError, int, "x")
+
+def test_a_check_of_a_table():
+    for check in {"equal": equal}.values():
+        check(total(1), 1)
+
+def test_a_part_of_a_check():
+    functools.partial(equal, 1)(total(1))
+
+def test_over_several_lines():
+    assert (
+        total(1)
+        == 1
+    )
+
+class Machine(RuleBasedStateMachine):
+    @rule()
+    def step(self):
+        assert total(1) == 1
+
+TestMachine = Machine.TestCase
+
 async def helper_to_await():
     assert total(1)
 
@@ -169,15 +223,92 @@ def test_what_the_tested_code_asserts():
 class TestEmptyMethods:
     def test_a_method(self):
         self.missing = total(1)
+
+def test_a_name_for_true():
+    ok = True
+    assert ok
+
+def test_a_length():
+    assert len("abc") >= 0
+
+def test_any_object():
+    assert isinstance(total(1), object)
+
+def test_text_with_a_value():
+    assert f"{total(1)} is"
+
+def test_a_list_with_a_value():
+    assert [total(1)]
+
+def test_a_dead_branch_of_names():
+    if ONE == 2:
+        assert total(1)
+
+def test_a_return_in_a_branch():
+    if ONE:
+        return
+    assert total(1)
+
+def test_no_rounds():
+    for n in range(0):
+        assert total(n)
+
+def test_no_fail():
+    if 1 == 2:
+        pytest.fail("never")
+
+def test_an_alias_that_swallows():
+    try:
+        assert total(1) == 2
+    except Wrong:
+        pass
+
+def test_a_dotted_name_that_swallows():
+    try:
+        assert total(1) == 2
+    except builtins.AssertionError:
+        if False:
+            raise
+
+def test_left_in_the_end():
+    try:
+        assert total(1) == 2
+    finally:
+        return
+
+def test_raises_that_is_not_entered():
+    pytest.raises(ValueError)
+
+def test_a_generator_that_is_not_run():
+    generated()
+
+def test_a_coroutine_that_is_not_run():
+    helper_to_await().close()
+
+def test_a_check_that_is_printed():
+    print(equal)
+
+@uncalled
+def test_decorated_away():
+    assert total(1)
+
+def test_in_a_thread():
+    thread = threading.Thread(target=equal, args=(1, 1))
+    thread.start()
+    thread.join()
 '''
 BEFORE = """\
 import asyncio
+import builtins
 import contextlib
 import functools
+import threading
 import unittest
 import warnings
+from unittest.mock import Mock
 
 import pytest
+from hypothesis.stateful import RuleBasedStateMachine, rule
 from pytest import warns
 
 import helpers
@@ -192,8 +323,21 @@ def given(argument):
         return run
     return decorate
 
+ONE = 1
+Wrong = AssertionError
+
 def equal(a, b):
     assert a == b
+
+def generated():
+    yield
+    assert total(1)
+
+def uncalled(function):
+    @functools.wraps(function)
+    def run():
+        total(1)
+    return run
 
 def twice(n):
     equal(n, n)
@@ -259,7 +403,7 @@ def vacuous(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def names(text: str) -> list[str]:
-    found: list[str] = []
+    found = ["TestMachine::runTest"] if "TestMachine" in text else []
     outer = ""
     for line in text.splitlines():
         if line.startswith("class "):
