@@ -5,6 +5,7 @@ Owns how pytest is started, and what became of each test; what that is worth is 
 
 import argparse
 import difflib
+import importlib.util
 import json
 import os
 import re
@@ -16,17 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from .answer import Unusable
 from .plan import Passed, RequiredTest
-from .witness import Record
+from .record import Record
 
-FINISHED: Final = (
-    pytest.ExitCode.OK,
-    pytest.ExitCode.TESTS_FAILED,
-    pytest.ExitCode.NO_TESTS_COLLECTED,
-)
+FINISHED: Final = (0, 1, 5)
+"""Pytest's exit codes where it came to its end: all passed, some failed, there was none."""
 COLLECT: Final = ("--collect-only", "--quiet", "--quiet", "--no-summary")
 RUN: Final = ("--quiet", "--tb=short")
 PROGRAM: Final = "import sys; sys.path[0] = sys.argv.pop(1); import pytest; sys.exit(pytest.main())"
@@ -219,6 +215,8 @@ def _pytest(root: Path, required: Iterable[RequiredTest], arguments: Sequence[st
     Raises:
         Unusable: it did not come to its end, so what it noted proves nothing.
     """
+    if importlib.util.find_spec("pytest") is None:
+        raise Unusable("pytest is not installed: run `make`, or install scripworld[dev].")
     environment = {name: text for name, text in os.environ.items() if name not in DROPPED}
     with tempfile.TemporaryDirectory(prefix="plans-") as folder:
         tests, record = Path(folder, "tests.json"), Path(folder, "record.json")

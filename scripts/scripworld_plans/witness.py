@@ -8,7 +8,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, ClassVar, Final
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final
 import pytest
 
 from .assertions import certain_code, is_check, is_library_check, lines_of, seems_empty
+from .record import Record
 
 NOTE: Final = "plan_note"
 """The attribute of a report that holds what was seen of its test: whether it raised, and asserted."""
@@ -145,32 +146,6 @@ class _Watch:
 
     def _is_called_by_ours(self, frame: FrameType) -> bool:
         return frame.f_back is not None and self._is_ours(frame.f_back.f_code)
-
-
-@dataclass
-class Record:
-    """What was seen of a run. Node ids are pytest's names of single cases; plans know files and names.
-
-    Attributes:
-        node_ids: of each required test that is there.
-        collected: the node id of everything that is there, by the name that a plan would use.
-        expected, deselected, empty, passed: node ids; of those that are to run, were left out
-            by others than us, assert nothing as their source shows, passed.
-        broken_files, skipped_files: why, by name.
-        troubles: what became of those that did not pass: its kind, and words.
-        seconds: how long each took, its fixtures included.
-    """
-
-    node_ids: dict[str, list[str]] = field(default_factory=dict)
-    collected: dict[str, str] = field(default_factory=dict)
-    expected: list[str] = field(default_factory=list)
-    deselected: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    passed: list[str] = field(default_factory=list)
-    broken_files: dict[str, str] = field(default_factory=dict)
-    skipped_files: dict[str, str] = field(default_factory=dict)
-    troubles: dict[str, tuple[str, str]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Recorder:
