@@ -1,9 +1,9 @@
 """The scenario `bazaar` from end to end: prices form, services build on services, and a thief gets nothing."""
 
 import io
+import signal
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from scripworld.world import (
 )
 
 from .lab import conserved
-from .run_bazaar import RUN_ID, settings
+from .run_bazaar import RUN_ID, committed, settings
 
 ROOT = Path(__file__).parents[2]
 SEEDS = (1, 2, 3)
@@ -284,36 +284,15 @@ def test_the_summary_fits_a_terminal_and_tells_the_story(told, monkeypatch, widt
     assert "\n  words_" not in people  # services have a table of their own
 
 
-def committed(folder: Path) -> int:
-    """How many records a run has that another process writes."""
-    try:
-        log = scripworld.open_run(RUN_ID, folder).log()
-    except scripworld.Fault:
-        return 0
-    try:
-        return log.head[0] + 1
-    except scripworld.Fault:
-        return 0
-    finally:
-        log.close()
-
-
 def test_a_bazaar_that_is_killed_and_resumed_is_the_one_that_was_not(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     head = scripworld.run("bazaar", seed=4, settings=settings(whole), run_id=RUN_ID).summary().head
-    program = [sys.executable, "-m", "tests.simulation.run_bazaar", str(cut), "4"]
-    process = subprocess.Popen(program, cwd=ROOT, stdin=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while committed(cut) < 900 and time.monotonic() < deadline:
-            assert process.poll() is None, "it ended before it was killed"
-            time.sleep(0.01)
-    finally:
-        process.kill()
-        process.wait()
+    program = [sys.executable, "-m", "tests.simulation.run_bazaar", str(cut), "4", "900"]
+    killed = subprocess.run(program, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=120, check=False)
     left = committed(cut)
     resumed = scripworld.resume(cut / RUN_ID)
 
+    assert killed.returncode == -signal.SIGKILL
     assert 900 <= left < resumed.summary().records
     assert resumed.summary().head == head
     assert resumed.verify(conserved).decided
