@@ -203,6 +203,12 @@ def below(pid: int) -> set[Process]:
     return found
 
 
+def parent_of(pid: int) -> int | None:
+    """The process that started this one; None if it is over."""
+    told = _told_of(pid)
+    return None if told is None else told[0]
+
+
 def left_over(folder: Path, started: Iterable[Process] = ()) -> dict[int, str]:
     """What of a folder's processes, and of those that were started, still runs after some time."""
     deadline = time.monotonic() + LEFT_S

@@ -114,7 +114,6 @@ def test_a_job_that_is_performed_again_after_a_crash_is_the_same_job(lab):
     first, again = (lab.workers.do(lab.workers.pool.perform(request)) for _ in range(2))
 
     assert first.value == again.value
-    assert again.usage["cpu_us"] <= first.usage["cpu_us"]
     lab.settle(request, again)
     assert lab.scrip() == 60
 
