@@ -30,7 +30,7 @@ test: $(INSTALLED)
 ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
-	@$(PLANS) tests --suite --workers auto
+	@$(PLANS) tests --all --suite --workers auto
 	@[ ! -e .git ] || $(PLANS) evidence
 	@$(PLANS) blockers
 	@$(PLANS) sync --check

@@ -3,7 +3,7 @@
 The commit must be there, be an ancestor of what is checked out, and hold the plan with the same
 title and tests; the counts must fit the plan and the couplings as they were. Between that commit
 and the one that brought the evidence nothing but plans may have changed, and since then the
-evidence must not. That the tests pass is for `scripworld-plans tests --suite` to say. Exit codes: 0
+evidence must not. That the tests pass is for `scripworld-plans tests --all --suite` to say. Exit codes: 0
 all evidence is sound; 1 some is missing, forged, stale or does not match; 2 wrong usage, a
 malformed plan, no git.
 """

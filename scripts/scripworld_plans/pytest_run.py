@@ -151,48 +151,49 @@ class Seen:
 
 
 def collect(root: Path, required: Sequence[RequiredTest]) -> Seen:
-    """Lets pytest collect the files of required tests, and run nothing."""
-    return Seen(root, _alone(root, required, COLLECT))
+    """Lets pytest collect required tests, and run nothing."""
+    which = _alone(root, required)
+    return Seen(root, _pytest(root, required, [*COLLECT, *which]) if which else Record())
 
 
-def run(root: Path, required: Sequence[RequiredTest]) -> Seen:
+def run(root: Path, required: Sequence[RequiredTest], workers: str | None) -> Seen:
     """Runs required tests alone."""
-    return Seen(root, _alone(root, required, RUN))
+    which = _alone(root, required)
+    return _ran(root, required, which, workers) if which else Seen(root, Record())
 
 
 def run_among_all(root: Path, required: Sequence[RequiredTest], workers: str | None) -> Seen:
-    """Runs the whole suite as the project configures it, and notes what plans require of it.
+    """Runs the whole suite as the project configures it, and notes what plans require of it."""
+    return _ran(root, required, [], workers)
 
-    Workers collect for themselves and report outcomes alone, so with them we collect once before.
-    """
+
+def _ran(
+    root: Path, required: Sequence[RequiredTest], which: Sequence[str], workers: str | None
+) -> Seen:
+    """Workers collect for themselves and report outcomes alone, so with them we collect once before."""
     if workers is None:
-        return Seen(root, _pytest(root, required, RUN))
-    collected = _pytest(root, required, COLLECT)
+        return Seen(root, _pytest(root, required, [*RUN, *which]))
+    collected = _pytest(root, required, [*COLLECT, *which])
     # Neighbours go to one worker, so that what they share is made once; who is idle takes over.
     spread = [f"--numprocesses={workers}", "--dist=worksteal"]
-    return Seen(root, collected, _pytest(root, required, [*RUN, *spread]))
+    return Seen(root, collected, _pytest(root, required, [*RUN, *which, *spread]))
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        help="run the suite in N processes of pytest-xdist; auto: one a core (default: in one)",
+        help="run in N processes of pytest-xdist; auto: one a core (default: in one)",
     )
 
 
-def _alone(root: Path, required: Sequence[RequiredTest], options: Sequence[str]) -> Record:
-    files = _files(root, required)
-    return _pytest(root, required, ["--plan-only", *options, *files]) if files else Record()
-
-
-def _files(root: Path, required: Sequence[RequiredTest]) -> list[str]:
-    """Where required tests are, or may have gone."""
+def _alone(root: Path, required: Sequence[RequiredTest]) -> list[str]:
+    """What has pytest look only where required tests are, or may have gone; nothing if nowhere."""
     files = {test.file for test in required if (root / test.file).is_file()}
     for test in required:
         if test.file not in files:
             files |= _candidates(root, test)
-    return sorted(files)
+    return ["--plan-only", *sorted(files)] if files else []
 
 
 def _candidates(root: Path, test: RequiredTest) -> set[str]:

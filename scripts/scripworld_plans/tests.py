@@ -69,11 +69,14 @@ def judged(plan: Plan, seen: Seen, ran: bool) -> Checked:
     return Checked(plan, ran, found)
 
 
-def check(root: Path, plans: Sequence[Plan], idle: Container[str]) -> list[Checked]:
+def check(
+    root: Path, plans: Sequence[Plan], idle: Container[str], workers: str | None
+) -> list[Checked]:
     """Runs the tests of the plans in one run of pytest, and only collects those of an idle status."""
     running = [test for plan in plans if plan.status not in idle for test in plan.tests]
     resting = [test for plan in plans if plan.status in idle for test in plan.tests]
-    ran, collected = pytest_run.run(root, running), pytest_run.collect(root, resting)
+    ran = pytest_run.run(root, running, workers)
+    collected = pytest_run.collect(root, resting)
     return [
         judged(plan, collected, False) if plan.status in idle else judged(plan, ran, True)
         for plan in plans
@@ -84,18 +87,18 @@ def options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--plan", type=int, metavar="N", help="the plan with this number")
     which.add_argument("--all", action="store_true", help="every plan, in one run of pytest")
-    which.add_argument(
+    parser.add_argument(
         "--suite",
         action="store_true",
-        help="every plan, judged by one run of the whole suite, all of which must pass",
+        help="judge by one run of the whole suite, all of which must pass",
     )
     parser.add_argument("--tdd", action="store_true", help="only list the tests still to write")
     add_workers(parser)
 
 
 def command(options: argparse.Namespace, root: Path) -> Answer:
-    plans = chosen_plans(root, None if options.plan is None else [options.plan])
-    idle = STATUSES if options.tdd else ("draft",) if options.plan is None else ()
+    plans = chosen_plans(root, None if options.all else [options.plan])
+    idle = STATUSES if options.tdd else ("draft",) if options.all else ()
     failures: list[str] = []
     if options.suite and not options.tdd:
         tests = [test for plan in plans for test in plan.tests]
@@ -103,7 +106,7 @@ def command(options: argparse.Namespace, root: Path) -> Answer:
         checked = [judged(plan, seen, plan.status not in idle) for plan in plans]
         failures = seen.failures()
     else:
-        checked = check(root, plans, idle)
+        checked = check(root, plans, idle, options.workers)
     lines = [line for each in checked for line in each.lines()]
     lines += [f"the suite: {failure}" for failure in failures]
     fields = {"plans": [each.fields() for each in checked], "suite": failures}

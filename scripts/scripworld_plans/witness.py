@@ -1,7 +1,7 @@
 """A pytest plugin for the process that runs tests: notes in a file what was collected, what became of it, and
 whether each required test reached an assertion while it ran.
 
-Knows nothing of plans. In the workers of pytest-xdist it only watches; its notes travel with their reports.
+Knows nothing of plans. In the workers of pytest-xdist, what it saw is told with their reports.
 """
 
 import contextlib
@@ -39,8 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     required = frozenset(json.loads(config.getoption("plan_tests").read_text(encoding="utf-8")))
     config.pluginmanager.register(Witness(config.rootpath, required))
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config, required))
+    config.pluginmanager.register(Recorder(config, required))
 
 
 def names_of(item: pytest.Item, root: Path) -> tuple[str, str, str]:
@@ -195,7 +194,9 @@ class Recorder:
             record.passed.append(name)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workerinput"):  # what it saw is told with its reports
+            return
         self._file.write_text(json.dumps(asdict(self._record)), encoding="utf-8")
 
 

@@ -173,11 +173,15 @@ def test_tdd_lists_what_is_still_to_write_and_runs_nothing(repository):
     ]
 
 
-def test_all_checks_every_plan(repository):
+@pytest.mark.parametrize("workers", [[], ["--workers", "1"]])
+def test_all_checks_every_plan(repository, workers):
+    repository.write("pyproject.toml", XDIST)
     plan(repository, row("TestLedger::test_adds"))
     plan(repository, row("test_fails"), row("TestLedger::test_adds"), number=2)
 
-    done = check(repository, "--all")
+    done = check(repository, "--all", *workers)
+
+    assert "skipped" not in done.stderr, "only what is required is run"
 
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
@@ -277,7 +281,7 @@ def test_one_run_of_the_suite_judges_every_plan(repository, workers):
     plan(repository, row("test_every_case"), number=2)
     plan(repository, row("test_to_come"), number=3, status="draft")
 
-    done = check(repository, "--suite", *workers)
+    done = check(repository, "--all", "--suite", *workers)
 
     assert done.returncode == 1
     assert done.stdout.splitlines()[:5] == [
@@ -296,7 +300,7 @@ def test_a_worker_that_dies_fails_the_test_that_killed_it(repository):
     repository.write("tests/test_ledger.py", "def test_adds():\n    assert sum([1]) == 1\n" + dies)
     plan(repository, row("test_adds"), row("test_dies"))
 
-    done = check(repository, "--suite", "--workers", "1")
+    done = check(repository, "--all", "--suite", "--workers", "1")
 
     assert done.returncode == 1
     assert "  tests/test_ledger.py::test_dies: failing in ???" in done.stdout.splitlines()
@@ -307,7 +311,7 @@ def test_a_test_that_a_hook_keeps_from_running_is_told(repository):
     repository.write("tests/conftest.py", "def pytest_runtest_protocol(item):\n    return True\n")
     plan(repository, row("test_adds"))
 
-    alone, suite = check(repository), check(repository, "--suite")
+    alone, suite = check(repository), check(repository, "--all", "--suite")
 
     assert (alone.returncode, suite.returncode) == (1, 1)
     assert "  tests/test_ledger.py::test_adds: not run\n" in alone.stdout
@@ -318,7 +322,7 @@ def test_a_suite_that_passes_and_plans_that_do_are_fine(repository):
     repository.write("tests/test_ledger.py", "def test_adds():\n    assert sum([1]) == 1\n")
     plan(repository, row("test_adds"))
 
-    done = check(repository, "--suite")
+    done = check(repository, "--all", "--suite")
 
     assert (done.returncode, done.stdout) == (0, "plan 1: 1 of 1 required tests passed\n")
 

@@ -75,7 +75,7 @@ def repository(tmp_path: Path) -> Repository:
 
 WAYS = [(name, ["--plan", "1"]) for name in HOOKS]
 WAYS += [
-    (name, ["--suite", "--workers", "1"])
+    (name, ["--all", "--suite", "--workers", "1"])
     for name in ("a report is changed", "the test is not called")
 ]
 
@@ -124,7 +124,14 @@ def test_the_environment_of_who_asks_takes_no_test_out(
     repository.write("tests/test_other.py", FAILING.replace("adds", "fails"))
     repository.write("kind/kind.py", "def pytest_pyfunc_call(pyfuncitem):\n    return True\n")
     done = subprocess.run(
-        [sys.executable, SCRIPTS / "check_plan_tests.py", "--root", repository.root, "--suite"],
+        [
+            sys.executable,
+            SCRIPTS / "check_plan_tests.py",
+            "--root",
+            repository.root,
+            "--all",
+            "--suite",
+        ],
         env=ENVIRONMENT | {"PYTHONPATH": str(repository.root / "kind"), name: value},
         capture_output=True,
         text=True,
@@ -155,7 +162,7 @@ def test_a_file_that_cannot_be_collected_fails_the_suite_by_name(
     repository.write("tests/test_ledger.py", PASSING)
     repository.write("tests/test_other.py", "import nothing_there\n")
 
-    code, told = repository.told("check_plan_tests.py", "--suite", *workers)
+    code, told = repository.told("check_plan_tests.py", "--all", "--suite", *workers)
 
     assert code == 1
     assert told["plans"][0]["troubles"] == []
