@@ -63,12 +63,14 @@ class Echo:
             self.open_max = max(self.open_max, self.open)
         with contextlib.suppress(OSError), end:  # a client that hung up
             got = b""
-            self.hold.wait(TIMEOUT_S)
-            while part := end.recv(65_536):
-                got += part
-            end.sendall(got + b"the end")
-        with self.lock:
-            self.open -= 1
+            try:
+                self.hold.wait(TIMEOUT_S)
+                while part := end.recv(65_536):
+                    got += part
+                end.sendall(got + b"the end")
+            finally:  # before it closes, for the next one comes as soon as it has
+                with self.lock:
+                    self.open -= 1
 
     def close(self) -> None:
         self.server.shutdown(socket.SHUT_RDWR)
