@@ -25,16 +25,19 @@ run: $(INSTALLED)
 	@[ "$$(uname)" != Linux ] || [ -n "$$MCP_SANDBOX_RUNNER" ] || command -v bwrap >/dev/null || echo "bubblewrap is not installed: tool servers, which run inside it, will say so, and the run goes on."
 	@$(BIN)/scripworld run $(ARGS)
 
-# The suite runs once, and proves the plans too. Evidence and docs are compared with commits, so they need git.
+# Evidence and docs are compared with commits, so they need git and its whole history.
+HISTORY = [ -e .git ] && [ "$$(git rev-parse --is-shallow-repository)" = false ]
+
+# The suite runs once, and proves the plans too.
 test: $(INSTALLED)
 ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
 	@$(PLANS) tests --all --suite --workers auto
-	@[ ! -e .git ] || $(PLANS) evidence
+	@if $(HISTORY); then $(PLANS) evidence; else echo "Evidence is not compared: the history is not here (git fetch --unshallow)."; fi
 	@$(PLANS) blockers
 	@$(PLANS) sync --check
-	@[ ! -e .git ] || $(PLANS) docs --strict
+	@if $(HISTORY); then $(PLANS) docs --strict; else echo "Docs are not compared: the history is not here (git fetch --unshallow)."; fi
 	@$(COVERAGE)
 endif
 
