@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from scripworld import __version__
+from scripworld import __version__, open_run
 from scripworld.adapters.event_store import StoreFault
 from scripworld.adapters.memory_log import MemoryEventLog
 from scripworld.agents.mind import Observation
@@ -337,6 +337,20 @@ class Play:
             )
             for id, loop in self.session.driver.loops.items()
         }
+
+
+def records_of(folder: Path) -> int:
+    """How many records of a run are committed by now, while another process or thread writes it."""
+    try:
+        log = open_run(folder).log()
+    except Fault:
+        return 0
+    try:
+        return log.head[0] + 1
+    except Fault:
+        return 0
+    finally:
+        log.close()
 
 
 def conserved(state: State) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import scripworld
 
+from .lab import records_of
+
 RUN_ID = "bazaar"
 
 
@@ -17,23 +19,9 @@ def settings(folder: Path) -> dict[str, Any]:
     return {"store": {"runs_dir": str(folder), "group_records_max": 50}}
 
 
-def committed(folder: Path) -> int:
-    """How many records a run has that is being written."""
-    try:
-        log = scripworld.open_run(RUN_ID, folder).log()
-    except scripworld.Fault:
-        return 0
-    try:
-        return log.head[0] + 1
-    except scripworld.Fault:
-        return 0
-    finally:
-        log.close()
-
-
 def kill_after(folder: Path, records: int) -> None:
     """Kill this process when so many are committed, wherever the run is by then."""
-    while committed(folder) < records:
+    while records_of(folder / RUN_ID) < records:
         time.sleep(0.002)
     os.kill(os.getpid(), signal.SIGKILL)
 

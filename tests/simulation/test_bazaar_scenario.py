@@ -29,8 +29,8 @@ from scripworld.world import (
     Write,
 )
 
-from .lab import conserved
-from .run_bazaar import RUN_ID, committed, settings
+from .lab import conserved, records_of
+from .run_bazaar import RUN_ID, settings
 
 ROOT = Path(__file__).parents[2]
 SEEDS = (1, 2, 3)
@@ -289,7 +289,7 @@ def test_a_bazaar_that_is_killed_and_resumed_is_the_one_that_was_not(tmp_path):
     head = scripworld.run("bazaar", seed=4, settings=settings(whole), run_id=RUN_ID).summary().head
     program = [sys.executable, "-m", "tests.simulation.run_bazaar", str(cut), "4", "900"]
     killed = subprocess.run(program, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=120, check=False)
-    left = committed(cut)
+    left = records_of(cut / RUN_ID)
     resumed = scripworld.resume(cut / RUN_ID)
 
     assert killed.returncode == -signal.SIGKILL

@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 import scripworld
-from scripworld.world import Code, LogFault, Settle
+from scripworld.world import Code, Settle
 
-from .lab import SECOND_US, conserved
+from .lab import SECOND_US, conserved, records_of
 from .run_until_killed import RUN_ID, Slow
 
 ROOT = Path(__file__).parents[2]
@@ -22,20 +22,6 @@ ROOT = Path(__file__).parents[2]
 def start(folder: Path, seed: int) -> "subprocess.Popen[bytes]":
     program = [sys.executable, "-m", "tests.simulation.run_until_killed", str(folder), str(seed)]
     return subprocess.Popen(program, cwd=ROOT, stdin=subprocess.DEVNULL)
-
-
-def records_of(folder: Path) -> int:
-    """How many records are committed by now, read while another process writes."""
-    try:
-        log = scripworld.open_run(RUN_ID, folder).log()
-    except scripworld.Fault:
-        return 0
-    try:
-        return log.head[0] + 1
-    except LogFault:
-        return 0
-    finally:
-        log.close()
 
 
 def mentioned(marker: str) -> set[int]:
@@ -86,7 +72,7 @@ def test_a_run_that_is_killed_is_proved_goes_on_and_leaves_nothing_behind(seed: 
     process = start(tmp_path, seed)
     try:
         deadline = time.monotonic() + 60
-        while records_of(tmp_path) < enough and time.monotonic() < deadline:
+        while records_of(tmp_path / RUN_ID) < enough and time.monotonic() < deadline:
             assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.002)
         time.sleep(chance.random() * 0.05)
@@ -118,7 +104,7 @@ def test_a_run_that_is_killed_is_proved_goes_on_and_leaves_nothing_behind(seed: 
 def test_a_signal_ends_a_run_cleanly_with_what_happened_committed(number: int, tmp_path):
     process = start(tmp_path, 1)
     try:
-        while records_of(tmp_path) < 60:
+        while records_of(tmp_path / RUN_ID) < 60:
             assert process.poll() is None, "it ended before the signal"
             time.sleep(0.002)
         process.send_signal(number)
@@ -140,7 +126,7 @@ def test_a_signal_ends_a_run_cleanly_with_what_happened_committed(number: int, t
 def test_a_run_that_another_process_writes_is_not_resumed_but_can_be_read(tmp_path):
     process = start(tmp_path, 2)
     try:
-        while records_of(tmp_path) < 60:
+        while records_of(tmp_path / RUN_ID) < 60:
             assert process.poll() is None, "it ended too soon"
             time.sleep(0.002)
         run = scripworld.open_run(RUN_ID, tmp_path)
