@@ -90,7 +90,7 @@ def _begun(o: Observation) -> tuple[int, list[Turn]] | None:
         if isinstance(turn.action, Sleep):
             return turn.action.until_us, turns
         turns.insert(0, turn)
-    return (0, turns) if len(turns) == o.step else None
+    return (0, turns) if len(turns) == o.decisions else None
 
 
 def _run_again(steps: Steps, turns: Sequence[Turn]) -> Decision | None:

@@ -48,11 +48,14 @@ class Doing(Stepwise):
         yield from self._steps(w)
 
 
-def seen(*turns: Turn, step: int | None = None, scrip: int = 100, **params: Any) -> Observation:
+def seen(
+    *turns: Turn, decisions: int | None = None, scrip: int = 100, **params: Any
+) -> Observation:
     return Observation(
         principal="anna",
         now_us=5_000_000,
-        step=len(turns) if step is None else step,
+        step=99,
+        decisions=len(turns) if decisions is None else decisions,
         scrip=scrip,
         remaining={},
         content=json.dumps({"params": params}),
@@ -144,7 +147,7 @@ def test_after_a_no_that_it_did_not_expect_it_rests_as_long_as_that_says():
 def test_a_work_whose_beginning_is_forgotten_is_given_up():
     turn = Turn(Invoke("counter", "add"), Done(1))
 
-    assert isinstance(Doing(count_to_three).choose(seen(turn, step=9)), Sleep)
+    assert isinstance(Doing(count_to_three).choose(seen(turn, decisions=9)), Sleep)
 
 
 @pytest.mark.parametrize("other", [Invoke("counter", "sub"), Invoke("x", "add"), Read("counter")])

@@ -11,6 +11,7 @@ import pytest
 import scripworld
 from scripworld import Fault, Run, Scenario
 from scripworld.agents.mind import Decision, Observation, Rules, Scripted
+from scripworld.agents.stepwise import Steps, Stepwise, Work
 from scripworld.simulation.runner import Session
 from scripworld.simulation.scenario import configure
 from scripworld.world import (
@@ -217,6 +218,15 @@ def test_budgets_count_over_a_resume(world: World, steps: int):
     assert "writes_max" in stop_of(run, "a")
 
 
+class Counts(Stepwise):
+    """Works once, and that before its first rest."""
+
+    def work(self, w: Work) -> Steps:
+        if w.number == 0:
+            for n in range(4):
+                yield Invoke("genesis_store", "count", {"owner": f"n{n}"})
+
+
 # Back-off and waiting.
 
 
@@ -270,6 +280,18 @@ def test_a_script_loses_no_step_to_a_rest_that_its_loop_takes(world: World, step
     assert sum(isinstance(action, Sleep) for action in actions) > 4
     assert len(kept) < len(steps_of(run, "a"))
     assert stop_of(run, "a") == "the script is over"
+
+
+def test_a_first_work_of_several_steps_outlasts_a_want_of_compute(world: World):
+    run = world.run(Counts(), compute=4, until_s=130)
+
+    asked = [
+        (r.input.action.args["owner"], isinstance(r.answer, Done))
+        for r in steps_of(run, "a")
+        if isinstance(r.input, Envelope) and isinstance(r.input.action, Invoke)
+    ]
+    assert [owner for owner, done in asked if done] == ["n0", "n1", "n2", "n3"]
+    assert len(asked) > 4, "one of them was turned away"
 
 
 def test_who_has_no_compute_sleeps_exactly_until_it_has(world: World):
